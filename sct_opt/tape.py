@@ -1,0 +1,593 @@
+"""The tape: every model's functions as one list of scalar nodes in topological order.
+
+`TapeBuilder` is what front ends emit into; `TapeBuilder.freeze` drops what no output needs and gives a `Tape`, which
+everything downstream (patterns, sweeps, programs) interprets and nothing changes.
+
+Layout of a frozen tape: inputs, then parameters, then constants, then operations.  Operations with one or two
+arguments hold the arguments' node ids in ``arg0`` and ``arg1``.  n-ary nodes hold in ``arg0`` the index of a row of
+the CSR side arrays ``row_ptr``, ``row_arg``, ``row_coef``, ``row_const``: an affine node is
+``row_const + sum(row_coef * row_arg)``, a select node has the three arguments condition, then, else; a black-box node is one output
+of a call site.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from sct_opt.errors import ShapeError, TracingError
+from sct_opt.ops import (
+    AFFINE,
+    BLACKBOX,
+    CONSTANT,
+    INPUT,
+    OPCODE,
+    OPS,
+    PARAMETER,
+    SELECT,
+    array_function,
+    structural_flags,
+)
+
+Array = np.ndarray[Any, Any]
+ConstantsPolicy = Literal["exact", "conservative"]
+
+MAX_NODES = np.iinfo(np.int32).max
+
+
+class BlackBox(Protocol):
+    """A function of several numbers that is evaluated in Python and brings its own derivatives.
+
+    Attributes:
+        name: shown in messages.
+        num_outputs: number of outputs.
+        jacobian_rows: output index of each structural nonzero of the Jacobian, sorted by row, then column.
+        jacobian_cols: argument index of each.
+        hessian_rows: argument index of each structural nonzero of the lower triangle of the Hessian of any weighted sum of outputs.
+        hessian_cols: the other argument's index, ``hessian_rows >= hessian_cols``.
+    """
+
+    name: str
+    num_outputs: int
+    jacobian_rows: Array
+    jacobian_cols: Array
+    hessian_rows: Array
+    hessian_cols: Array
+
+    def value(self, args: Array) -> Array:
+        """Outputs at ``args``, shape ``(num_outputs,)``."""
+
+    def jacobian(self, args: Array) -> Array:
+        """Jacobian values aligned to ``jacobian_rows``, ``jacobian_cols``."""
+
+    def hessian(self, args: Array, weights: Array) -> Array:
+        """Lower-triangle values of the Hessian of ``weights @ outputs``, aligned to ``hessian_rows``."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallSite:
+    """One call of a `BlackBox`: its arguments' node ids and the id of its first output node."""
+
+    function: BlackBox
+    args: Array
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """A frozen tape.
+
+    Attributes:
+        opcode: operator of each node, uint8 of shape ``(size,)``.
+        arg0: first argument's node id, or the row of an n-ary node; int32.
+        arg1: second argument's node id; equal to ``arg0`` for one-argument nodes; for black-box nodes the call site.
+        num_inputs: inputs are nodes ``0 … num_inputs-1``.
+        parameters: default values of the parameters, the nodes that follow the inputs.
+        constants: values of the constant nodes, which follow the parameters.
+        row_ptr, row_arg, row_coef, row_const: side arrays of n-ary nodes.
+        outputs: node ids of the outputs, int32.
+        sites: calls of black-box functions in the order of their nodes.
+
+    >>> builder = TapeBuilder()
+    >>> x = builder.inputs(2)
+    >>> y = builder.binary(OPCODE["mul"], x[:1], x[1:])
+    >>> tape = builder.freeze(y)
+    >>> tape.size, tape.num_inputs, tape.outputs.tolist()
+    (3, 2, [2])
+    """
+
+    opcode: Array
+    arg0: Array
+    arg1: Array
+    num_inputs: int
+    parameters: Array
+    constants: Array
+    row_ptr: Array
+    row_arg: Array
+    row_coef: Array
+    row_const: Array
+    outputs: Array
+    sites: tuple[CallSite, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return int(self.opcode.size)
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters."""
+        return int(self.parameters.size)
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of outputs."""
+        return int(self.outputs.size)
+
+    @property
+    def first_operation(self) -> int:
+        """Id of the first node that is not a leaf."""
+        return self.num_inputs + int(self.parameters.size) + int(self.constants.size)
+
+    def edge_flags(self) -> Array:
+        """Per node, which partials may be nonzero: bits ``FLAG_A`` and ``FLAG_B`` (first), ``FLAG_AA`` … (second).
+
+        A bit is set only if the argument depends on an input through nonzero partials, so a node that depends on no
+        input has neither bit A nor B.  Inputs have bit A.  Affine and black-box nodes have bit A if any argument depends on
+        an input; a select node has bit A for its first branch and B for its second.
+        """
+        from sct_opt import tape_kernels as kernels  # noqa: PLC0415
+
+        return kernels.edge_flags(self.opcode, self.arg0, self.arg1, self.row_ptr, self.row_arg, structural_flags(), self.num_inputs)  # type: ignore[no-any-return]
+
+    def restrict(self, outputs: Sequence[int] | Array | slice) -> Tape:
+        """The tape of some of the outputs: same inputs and parameters, only the nodes that these outputs need.
+
+        Args:
+            outputs: indices into ``outputs``, or a slice.
+        """
+        first_constant = self.num_inputs + self.num_parameters
+
+        def signed(ids: Array) -> Array:
+            # back to the builder's convention: constants are negative ids
+            is_constant = (ids >= first_constant) & (ids < self.first_operation)
+            return np.where(is_constant, first_constant - ids - 1, ids).astype(np.int32)
+
+        code = np.delete(self.opcode, np.s_[first_constant : self.first_operation])
+        keep = np.r_[0:first_constant, self.first_operation : self.size]
+        shift = self.first_operation - first_constant
+
+        def moved(ids: Array) -> Array:
+            ids = signed(ids)
+            return np.where(ids >= self.first_operation, ids - shift, ids).astype(np.int32)
+
+        nary = np.isin(code, (AFFINE, SELECT, BLACKBOX))
+        leaf = np.isin(code, (INPUT, PARAMETER))
+        plain = ~(nary | leaf)
+        arg0 = self.arg0[keep]
+        arg1 = self.arg1[keep]
+        arg0 = np.where(plain, moved(arg0), arg0).astype(np.int32)
+        arg1 = np.where(plain, moved(arg1), arg1).astype(np.int32)
+        arg0[:first_constant] = np.r_[0 : self.num_inputs, 0 : self.num_parameters]
+        sites = [CallSite(s.function, moved(s.args), s.first - shift) for s in self.sites]
+        return _compacted(
+            code, arg0, arg1, self.row_ptr, moved(self.row_arg), self.row_coef, self.row_const, self.constants, self.num_inputs, self.parameters, sites, moved(self.outputs[outputs])
+        )
+
+
+def _compacted(
+    opcode: Array,
+    arg0: Array,
+    arg1: Array,
+    row_ptr: Array,
+    row_arg: Array,
+    row_coef: Array,
+    row_const: Array,
+    constants: Array,
+    num_inputs: int,
+    parameters: Array,
+    sites: Sequence[CallSite],
+    outputs: Array,
+) -> Tape:
+    """Drop dead nodes and put leaves first; constants come as negative ids."""
+    from sct_opt import tape_kernels as kernels  # noqa: PLC0415
+
+    site_ptr = np.zeros(len(sites) + 1, dtype=np.int64)
+    np.cumsum([s.args.size for s in sites], out=site_ptr[1:])
+    site_arg = np.concatenate([s.args for s in sites]).astype(np.int32) if sites else np.zeros(0, dtype=np.int32)
+    blocks = np.array([[s.first, s.first + s.function.num_outputs] for s in sites], dtype=np.int64).reshape(-1, 2)
+    live, constant_live = kernels.mark_live(opcode, arg0, arg1, row_ptr, row_arg, site_ptr, site_arg, blocks, outputs, constants.size, kernels.ARITY)
+    new_id, new_constant, size = kernels.renumber(opcode, arg0, live, constant_live, num_inputs, parameters.size)
+    used = constants[constant_live]
+    first_operation = num_inputs + parameters.size + used.size
+    code, out0, out1, ptr, args, coefs, consts = kernels.compact(
+        opcode, arg0, arg1, row_ptr, row_arg, row_coef, row_const, new_id, new_constant, first_operation, size, kernels.ARITY
+    )
+    code[:num_inputs] = INPUT
+    code[num_inputs : num_inputs + parameters.size] = PARAMETER
+    code[num_inputs + parameters.size : first_operation] = CONSTANT
+    live_sites = []
+    site_index = np.full(len(sites), -1, dtype=np.int32)
+    for k, site in enumerate(sites):
+        if live[site.first]:
+            site_index[k] = len(live_sites)
+            live_sites.append(CallSite(site.function, kernels.translate(site.args, new_id, new_constant), int(new_id[site.first])))
+    if sites:
+        is_blackbox = code == BLACKBOX
+        out1[is_blackbox] = site_index[out1[is_blackbox]]
+    return Tape(code, out0, out1, num_inputs, parameters, used, ptr, args, coefs, consts, kernels.translate(outputs, new_id, new_constant), tuple(live_sites))
+
+
+# What a binary operation with a constant operand really is: side of the constant -> value -> the other operand
+# ("same"), a constant, or a one-argument operator on the other operand.
+_SIMPLER: dict[tuple[int, int], dict[float, str | float]] = {
+    (OPCODE["add"], 0): {0.0: "same"},
+    (OPCODE["add"], 1): {0.0: "same"},
+    (OPCODE["sub"], 0): {0.0: "neg"},
+    (OPCODE["sub"], 1): {0.0: "same"},
+    (OPCODE["mul"], 0): {0.0: 0.0, 1.0: "same", -1.0: "neg"},
+    (OPCODE["mul"], 1): {0.0: 0.0, 1.0: "same", -1.0: "neg"},
+    (OPCODE["div"], 0): {0.0: 0.0, 1.0: "reciprocal"},
+    (OPCODE["div"], 1): {1.0: "same", -1.0: "neg"},
+    (OPCODE["pow"], 0): {1.0: 1.0},
+    (OPCODE["pow"], 1): {0.0: 1.0, 1.0: "same", 2.0: "square", -1.0: "reciprocal", 0.5: "sqrt"},
+}
+_POW, _POWC, _CPOW = OPCODE["pow"], OPCODE["powc"], OPCODE["cpow"]
+
+
+@dataclass(slots=True)
+class _Rows:
+    """CSR side arrays of n-ary nodes while they grow."""
+
+    count: int = 0
+    lengths: list[Array] = field(default_factory=list)
+    args: list[Array] = field(default_factory=list)
+    coefs: list[Array] = field(default_factory=list)
+    consts: list[Array] = field(default_factory=list)
+
+    def append(self, lengths: Array, args: Array, coefs: Array, consts: Array) -> Array:
+        """Add rows and return their indices."""
+        self.lengths.append(lengths)
+        self.args.append(args)
+        self.coefs.append(coefs)
+        self.consts.append(consts)
+        first, self.count = self.count, self.count + lengths.size
+        return np.arange(first, self.count, dtype=np.int32)
+
+
+class TapeBuilder:
+    """Where front ends emit nodes.
+
+    Node ids are nonnegative; a negative id ``-k-1`` is constant number ``k``, so whether an operand is a constant
+    shows in its sign.  Operations on constants alone are folded at once.
+
+    Args:
+        constants: ``"exact"`` drops what a constant factor or exponent makes zero (``0*x``, ``x**0``);
+            ``"conservative"`` keeps it, as SparseConnectivityTracer.jl does.
+        local: keep every node's value at the given inputs, so that comparisons of traced values can be answered.
+    """
+
+    __slots__ = ("_blocks", "_constant_id", "_constants", "_constants_size", "_pending", "_rows", "_sites", "_values", "local", "num_inputs", "parameters", "policy", "size")
+
+    def __init__(self, constants: ConstantsPolicy = "exact", local: bool = False) -> None:
+        self.policy = constants
+        self.local = local
+        self.size = 0
+        self.num_inputs = 0
+        self.parameters: list[float] = []
+        self._blocks: list[tuple[Array, Array, Array]] = []
+        self._pending: list[int] = []
+        self._constants = np.zeros(64)
+        self._constants_size = 0
+        self._constant_id: dict[tuple[float, float], int] = {}
+        self._rows = _Rows()
+        self._sites: list[CallSite] = []
+        self._values = np.zeros(64)
+
+    # -- leaves ------------------------------------------------------------------------------------------------
+
+    def inputs(self, count: int, values: Array | None = None) -> Array:
+        """Append ``count`` inputs; ``values`` are their primal values in local mode."""
+        index = np.arange(self.num_inputs, self.num_inputs + count, dtype=np.int32)
+        self.num_inputs += count
+        return self._append(INPUT, index, index, values)
+
+    def parameter(self, value: float) -> int:
+        """Append one parameter with its default value."""
+        return int(self.parameter_block(np.array([value]))[0])
+
+    def parameter_block(self, values: Array) -> Array:
+        """Append parameters with their default values."""
+        index = np.arange(len(self.parameters), len(self.parameters) + values.size, dtype=np.int32)
+        self.parameters.extend(float(v) for v in values.ravel())
+        return self._append(PARAMETER, index, index, np.asarray(values, dtype=float).ravel())
+
+    def constant(self, value: float) -> int:
+        """Id of a constant (negative); equal numbers share one."""
+        key = (value, math.copysign(1.0, value))
+        found = self._constant_id.get(key)
+        if found is None:
+            found = self._constant_id[key] = int(self.constants(np.array([value]))[0])
+        return found
+
+    def constants(self, values: Array) -> Array:
+        """Ids of an array of constants, of the same shape."""
+        values = np.asarray(values, dtype=float)
+        first, self._constants_size = self._constants_size, self._constants_size + values.size
+        if self._constants_size > self._constants.size:
+            grown = np.zeros(2 * self._constants_size)
+            grown[:first] = self._constants[:first]
+            self._constants = grown
+        self._constants[first : self._constants_size] = values.ravel()
+        return np.arange(-first - 1, -self._constants_size - 1, -1, dtype=np.int32).reshape(values.shape)
+
+    def constant_value(self, ids: Array | int) -> Any:
+        """Values of constant ids."""
+        return self._constants[-np.asarray(ids) - 1] if isinstance(ids, np.ndarray) else float(self._constants[-ids - 1])
+
+    def value(self, ids: Array) -> Array:
+        """Values of nodes in local mode (constants in any mode), of the shape of ``ids``."""
+        ids = np.asarray(ids)
+        is_constant = ids < 0
+        if is_constant.all():
+            return np.asarray(self._constants[-ids - 1])
+        return np.where(is_constant, self._constants[np.where(is_constant, -ids - 1, 0)], self._values[np.where(is_constant, 0, ids)])
+
+    # -- scalar operations (the fast path of loops) --------------------------------------------------------------
+
+    def emit1(self, code: int, a: int) -> int:
+        """Append one one-argument node and return its id."""
+        if a < 0:
+            return self.constant(float(OPS[code].evaluate(self.constant_value(a))))
+        if self.local:
+            return int(self._append(code, np.array([a], dtype=np.int32), np.array([a], dtype=np.int32))[0])
+        self._pending += (code, a, a)
+        i = self.size
+        self.size = i + 1
+        return i
+
+    def emit2(self, code: int, a: int, b: int) -> int:
+        """Append one two-argument node and return its id."""
+        if a < 0 or b < 0:
+            return self._scalar_with_constant(code, a, b)
+        if self.local:
+            return int(self._append(code, np.array([a], dtype=np.int32), np.array([b], dtype=np.int32))[0])
+        self._pending += (code, a, b)
+        i = self.size
+        self.size = i + 1
+        return i
+
+    def _scalar_with_constant(self, code: int, a: int, b: int) -> int:
+        if a < 0 and b < 0:
+            return self.constant(float(OPS[code].evaluate(self.constant_value(a), self.constant_value(b))))
+        side, number, other = (0, float(self._constants[-a - 1]), b) if a < 0 else (1, float(self._constants[-b - 1]), a)
+        if self.policy == "exact":
+            rules = _SIMPLER.get((code, side))
+            simpler = rules.get(number) if rules else None
+            if simpler is not None:
+                if simpler == "same":
+                    return other
+                return self.emit1(OPCODE[simpler], other) if isinstance(simpler, str) else self.constant(simpler)
+        if code == _POW:
+            code = _POWC if side else _CPOW
+        if self.local:
+            return int(self._append(code, np.array([a], dtype=np.int32), np.array([b], dtype=np.int32))[0])
+        self._pending += (code, a, b)
+        i = self.size
+        self.size = i + 1
+        return i
+
+    # -- block operations ------------------------------------------------------------------------------------------
+
+    def unary(self, code: int, a: Array) -> Array:
+        """Append a one-argument node for each id of ``a``; same shape."""
+        constant = a < 0
+        if constant.any():
+            out = np.empty(a.shape, dtype=np.int32)
+            out[constant] = self.constants(OPS[code].evaluate(self.constant_value(a[constant])))
+            out[~constant] = self.unary(code, a[~constant])
+            return out
+        flat = np.ascontiguousarray(a, dtype=np.int32).ravel()
+        return self._append(code, flat, flat).reshape(a.shape)
+
+    def binary(self, code: int, a: Array, b: Array) -> Array:
+        """Append a two-argument node for each pair of ids; ``a`` and ``b`` broadcast."""
+        a, b = np.broadcast_arrays(a, b)
+        if a.size and (a.min() < 0 or b.min() < 0):
+            return self._binary_with_constants(code, a, b)
+        return self._append(code, np.array(a, dtype=np.int32).ravel(), np.array(b, dtype=np.int32).ravel()).reshape(a.shape)
+
+    def _binary_with_constants(self, code: int, a: Array, b: Array) -> Array:
+        out = np.empty(a.shape, dtype=np.int32)
+        left, right = a < 0, b < 0
+        rest = np.ones(a.shape, dtype=bool)
+        folded = left & right
+        if folded.any():
+            out[folded] = self.constants(OPS[code].evaluate(self.constant_value(a[folded]), self.constant_value(b[folded])))
+            rest &= ~folded
+        for side, constant, ids, other in ((0, left, a, b), (1, right, b, a)):
+            one_sided = constant & rest
+            if not one_sided.any():
+                continue
+            if self.policy == "exact":
+                numbers = np.where(one_sided, self._constants[np.where(constant, -ids - 1, 0)], np.nan)
+                for number, simpler in _SIMPLER.get((code, side), {}).items():
+                    mask = numbers == number
+                    if not mask.any():
+                        continue
+                    rest &= ~mask
+                    if simpler == "same":
+                        out[mask] = other[mask]
+                    elif isinstance(simpler, str):
+                        out[mask] = self.unary(OPCODE[simpler], other[mask])
+                    else:
+                        out[mask] = self.constant(simpler)
+            if code == _POW and (constant & rest).any():
+                mask = constant & rest
+                out[mask] = self._append(_POWC if side else _CPOW, a[mask].astype(np.int32), b[mask].astype(np.int32))
+                rest &= ~mask
+        if rest.all():
+            return self._append(code, np.array(a, dtype=np.int32).ravel(), np.array(b, dtype=np.int32).ravel()).reshape(a.shape)
+        if rest.any():
+            out[rest] = self._append(code, a[rest].astype(np.int32), b[rest].astype(np.int32))
+        return out
+
+    def nodes(self, codes: Array, arg0: Array, arg1: Array) -> Array:
+        """Append many one- and two-argument nodes whose arguments may be among themselves.
+
+        For front ends that hold a whole instruction list.  Arguments count from the builder's id space: the k-th new
+        node has id ``size + k``, constants are negative ids.  No simplification is made here, except that a power
+        with a constant exponent or base becomes the operator meant for it.
+        """
+        codes = np.asarray(codes, dtype=np.uint8)
+        power = codes == _POW
+        if power.any():
+            codes = np.where(power & (arg1 < 0), _POWC, np.where(power & (arg0 < 0), _CPOW, codes)).astype(np.uint8)
+        if self.local:
+            raise TracingError("instruction lists cannot be traced locally; trace globally and evaluate the pattern at x instead")
+        first = self._advance(codes.size)
+        self._blocks.append((codes, np.asarray(arg0, dtype=np.int32), np.asarray(arg1, dtype=np.int32)))
+        return np.arange(first, self.size, dtype=np.int32)
+
+    # -- n-ary nodes ---------------------------------------------------------------------------------------------
+
+    def affine(self, lengths: Array, args: Array, coefs: Array, consts: Array) -> Array:
+        """Append affine nodes ``consts[r] + sum(coefs * args)``, row ``r`` having ``lengths[r]`` terms.
+
+        Constant arguments are folded into the constant; zero coefficients are dropped under the exact policy.  A row
+        without terms becomes a constant, a row that is one argument times one plus zero is that argument.
+        """
+        lengths = np.asarray(lengths, dtype=np.int64)
+        args = np.asarray(args, dtype=np.int32)
+        coefs = np.asarray(coefs, dtype=float)
+        consts = np.array(consts, dtype=float)
+        if lengths.sum() != args.size or args.size != coefs.size or lengths.size != consts.size:
+            raise ShapeError(f"affine rows do not fit: {lengths.sum()} terms announced, {args.size} arguments, {coefs.size} coefficients, {consts.size} constants")
+        drop = args < 0
+        if drop.any():
+            row = np.repeat(np.arange(lengths.size), lengths)
+            np.add.at(consts, row[drop], coefs[drop] * self.constant_value(args[drop]))
+        if self.policy == "exact":
+            drop = drop | (coefs == 0.0)
+        if drop.any():
+            row = np.repeat(np.arange(lengths.size), lengths)
+            lengths = lengths - np.bincount(row[drop], minlength=lengths.size)
+            args, coefs = args[~drop], coefs[~drop]
+        starts = np.cumsum(lengths) - lengths
+        single = lengths == 1
+        same = np.zeros(lengths.size, dtype=bool)
+        same[single] = (coefs[starts[single]] == 1.0) & (consts[single] == 0.0)
+        empty = lengths == 0
+        real = ~(same | empty)
+        if real.all():
+            rows = self._rows.append(lengths, args, coefs, consts)
+            return self._append_rows(AFFINE, rows)
+        out = np.empty(lengths.size, dtype=np.int32)
+        out[empty] = self.constants(consts[empty])
+        out[same] = args[starts[same]]
+        keep = np.repeat(real, lengths)
+        out[real] = self._append_rows(AFFINE, self._rows.append(lengths[real], args[keep], coefs[keep], consts[real]))
+        return out
+
+    def select(self, condition: Array, a: Array, b: Array) -> Array:
+        """Append ``a where condition else b``; a constant condition picks its branch at once."""
+        condition, a, b = np.broadcast_arrays(condition, a, b)
+        known = condition < 0
+        out = np.empty(condition.shape, dtype=np.int32)
+        truth = self.constant_value(condition[known]) != 0.0
+        out[known] = np.where(truth, a[known], b[known])
+        same = ~known & (a == b)
+        out[same] = a[same]
+        rest = ~known & ~same
+        count = int(rest.sum())
+        if count:
+            args = np.stack([condition[rest], a[rest], b[rest]], axis=1).ravel().astype(np.int32)
+            rows = self._rows.append(np.full(count, 3, dtype=np.int64), args, np.zeros(3 * count), np.zeros(count))
+            out[rest] = self._append_rows(SELECT, rows)
+        return out
+
+    def call(self, function: BlackBox, args: Array) -> Array:
+        """Append the outputs of one call of a black-box function."""
+        args = np.asarray(args, dtype=np.int32).ravel()
+        counts = np.bincount(function.jacobian_rows, minlength=function.num_outputs).astype(np.int64)
+        rows = self._rows.append(counts, args[function.jacobian_cols].astype(np.int32), np.zeros(function.jacobian_cols.size), np.zeros(function.num_outputs))
+        site = np.full(function.num_outputs, len(self._sites), dtype=np.int32)
+        self._sites.append(CallSite(function, args, self.size))
+        values = np.asarray(function.value(self.value(args)), dtype=float).ravel() if self.local else None
+        return self._append(BLACKBOX, rows, site, values)
+
+    # -- storage ---------------------------------------------------------------------------------------------------
+
+    def _advance(self, count: int) -> int:
+        """Reserve ids for a block that follows whatever scalars are pending."""
+        if self._pending:
+            block = np.array(self._pending, dtype=np.int32).reshape(-1, 3)
+            self._blocks.append((block[:, 0].astype(np.uint8), np.ascontiguousarray(block[:, 1]), np.ascontiguousarray(block[:, 2])))
+            self._pending = []
+        first, self.size = self.size, self.size + count
+        if self.size > MAX_NODES:
+            raise TracingError(f"the tape would have {self.size} nodes, more than {MAX_NODES}; split the function or coarsen the model")
+        return first
+
+    def _append(self, code: int, a: Array, b: Array, values: Array | None = None) -> Array:
+        first = self._advance(a.size)
+        self._blocks.append((np.full(a.size, code, dtype=np.uint8), a, b))
+        if self.local:
+            op = OPS[code]
+            if values is None:
+                operands = (self.value(a),) if op.arity == 1 else (self.value(a), self.value(b))
+                values = array_function(op.value, op.arity)(*operands)
+            self._keep_values(first, values)
+        return np.arange(first, self.size, dtype=np.int32)
+
+    def _append_rows(self, code: int, rows: Array) -> Array:
+        values: Array | None = None
+        if self.local:
+            lengths, args, coefs, consts = (self._rows.lengths[-1], self._rows.args[-1], self._rows.coefs[-1], self._rows.consts[-1])
+            numbers = self.value(args)
+            if code == AFFINE:
+                row = np.repeat(np.arange(lengths.size), lengths)
+                values = consts + np.bincount(row, weights=coefs * numbers, minlength=lengths.size)
+            else:
+                condition, a, b = numbers.reshape(-1, 3).T
+                values = np.where(condition != 0.0, a, b)
+        return self._append(code, rows, np.zeros(rows.size, dtype=np.int32), values)
+
+    def _keep_values(self, first: int, values: Array) -> None:
+        if self.size > self._values.size:
+            grown = np.zeros(2 * self.size)
+            grown[:first] = self._values[:first]
+            self._values = grown
+        self._values[first : self.size] = values
+
+    def freeze(self, outputs: Iterable[int] | Array) -> Tape:
+        """The frozen tape of the given output ids, without the nodes that no output needs."""
+        out = np.asarray(list(outputs) if not isinstance(outputs, np.ndarray) else outputs, dtype=np.int32).ravel()
+        self._advance(0)
+        empty_int = np.zeros(0, dtype=np.int32)
+        codes, arg0, arg1 = (np.concatenate(parts) for parts in zip(*self._blocks, strict=True)) if self._blocks else (np.zeros(0, dtype=np.uint8), empty_int, empty_int)
+        rows = self._rows
+        row_ptr = np.zeros(rows.count + 1, dtype=np.int64)
+        if rows.count:
+            np.cumsum(np.concatenate(rows.lengths), out=row_ptr[1:])
+        row_arg, row_coef, row_const = (
+            (np.concatenate(rows.args), np.concatenate(rows.coefs), np.concatenate(rows.consts)) if rows.count else (empty_int, np.zeros(0), np.zeros(0))
+        )
+        return _compacted(
+            codes,
+            arg0,
+            arg1,
+            row_ptr,
+            row_arg.astype(np.int32),
+            row_coef,
+            row_const,
+            self._constants[: self._constants_size].copy(),
+            self.num_inputs,
+            np.array(self.parameters, dtype=float),
+            self._sites,
+            out,
+        )
