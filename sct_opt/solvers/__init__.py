@@ -1,0 +1,1 @@
+"""Solvers: an NLP in, a result out."""
