@@ -1,0 +1,292 @@
+"""Numba kernels of the sweeps: value, first and second partials, tangents and adjoints of all nodes of a tape.
+
+`linearise` holds one ``switch`` over all rows of the operator table.  Its source is written from the table, so that
+an operator exists in one place; it is compiled under this file's name, which lets Numba cache it like any other.
+
+Products of a partial with a zero tangent or adjoint are zero even where the partial is infinite or NaN: in a
+compressed sweep a lane may carry nothing through a node whose partial is not finite, and must not be spoilt by it.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import math
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core.extending import intrinsic
+
+from sct_opt.ops import AFFINE, BLACKBOX, FLAG_A, FLAG_B, NAMED_CONSTANTS, OPS, SELECT
+
+Array = np.ndarray[Any, Any]
+
+# Names that expressions of the table may use and that Numba compiles directly.
+_NATIVE: dict[str, Any] = {name: getattr(math, name) for name in dir(math) if not name.startswith("_")}
+_NATIVE |= {"cbrt": np.cbrt, "exp2": np.exp2, "rint": np.rint, "sign": np.sign, "remainder": np.remainder, "log2": np.log2, "fmod": np.fmod}
+
+
+@intrinsic
+def _call1(typingctx: Any, address: Any, a: Any) -> Any:
+    """Call a C function ``double f(double)`` at an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        double = ir.DoubleType()
+        pointer = builder.inttoptr(args[0], ir.FunctionType(double, [double]).as_pointer())
+        return builder.call(pointer, [args[1]])
+
+    return types.float64(types.int64, types.float64), codegen
+
+
+@intrinsic
+def _call2(typingctx: Any, address: Any, a: Any, b: Any) -> Any:
+    """Call a C function ``double f(double, double)`` at an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        double = ir.DoubleType()
+        pointer = builder.inttoptr(args[0], ir.FunctionType(double, [double, double]).as_pointer())
+        return builder.call(pointer, [args[1], args[2]])
+
+    return types.float64(types.int64, types.float64, types.float64), codegen
+
+
+class _Externals(ast.NodeTransformer):
+    """Replace calls of functions that Numba does not know by calls through a table of addresses."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        name = node.func.id  # type: ignore[attr-defined]
+        if name in _NATIVE:
+            return node
+        if name not in self.names:
+            self.names.append(name)
+        address = ast.parse(f"addresses[{self.names.index(name)}]", mode="eval").body
+        caller = ast.Name(id=f"_call{len(node.args)}", ctx=ast.Load())
+        return ast.Call(func=caller, args=[address, *node.args], keywords=[])
+
+
+def _linearise_source() -> tuple[str, list[str]]:
+    externals = _Externals()
+
+    def scalar(expression: str) -> str:
+        return ast.unparse(externals.visit(ast.parse(expression, mode="eval")))
+
+    lines = [
+        "def linearise(opcode, arg0, arg1, row_ptr, row_arg, row_coef, row_const, addresses, v, p, h, start, stop, order):",
+        "    for i in range(start, stop):",
+        "        code = opcode[i]",
+        f"        if code == {AFFINE}:",
+        "            r = arg0[i]",
+        "            total = row_const[r]",
+        "            for k in range(row_ptr[r], row_ptr[r + 1]):",
+        "                total += row_coef[k] * v[row_arg[k]]",
+        "            v[i] = total",
+        "            continue",
+        f"        if code == {SELECT}:",
+        "            k = row_ptr[arg0[i]]",
+        "            v[i] = v[row_arg[k + 1]] if v[row_arg[k]] != 0.0 else v[row_arg[k + 2]]",
+        "            continue",
+        "        a = v[arg0[i]]",
+        "        b = v[arg1[i]]",
+    ]
+    word = "if"
+    for code, op in enumerate(OPS):
+        if op.arity not in (1, 2):
+            continue
+        lines.append(f"        {word} code == {code}:")
+        lines.append(f"            v_ = {scalar(op.value)}".replace("v_", "value"))
+        lines.append("            v[i] = value")
+        word = "elif"
+        if all(partial is None for partial in (*op.d, *op.dd)):
+            continue
+        lines.append("            if order > 0:")
+        lines += [f"                p[i, {k}] = {_with_value(scalar(e))}" for k, e in enumerate(op.d) if e]
+        if any(op.dd):
+            columns = (0,) if op.arity == 1 else (0, 1, 2)
+            lines.append("                if order > 1:")
+            lines += [f"                    h[i, {k}] = {_with_value(scalar(e))}" for k, e in zip(columns, op.dd, strict=True) if e]
+    return "\n".join(lines) + "\n", externals.names
+
+
+def _with_value(expression: str) -> str:
+    tree = ast.parse(expression, mode="eval")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == "v":
+            node.id = "value"
+    return ast.unparse(tree)
+
+
+LINEARISE_SOURCE, EXTERNAL_NAMES = _linearise_source()
+
+
+def _compiled_linearise() -> Any:
+    # Compiled under the name of this file, below its last line, so that Numba's cache finds a place and Python a traceback.
+    offset = sum(1 for _ in linecache.getlines(__file__))
+    code = compile("\n" * offset + LINEARISE_SOURCE, __file__, "exec")
+    namespace: dict[str, Any] = {**_NATIVE, **NAMED_CONSTANTS, "_call1": _call1, "_call2": _call2, "__name__": __name__}
+    exec(code, namespace)
+    return njit(cache=True, nogil=True, error_model="numpy")(namespace["linearise"])
+
+
+linearise = _compiled_linearise()
+
+
+def external_addresses() -> Array:
+    """Addresses of the special functions that `linearise` calls, in the order of `EXTERNAL_NAMES`."""
+    if not EXTERNAL_NAMES:
+        return np.zeros(1, dtype=np.int64)
+    from numba.extending import get_cython_function_address  # noqa: PLC0415
+
+    from sct_opt.special import cython_name  # noqa: PLC0415
+
+    return np.array([get_cython_function_address("scipy.special.cython_special", cython_name(name)) for name in EXTERNAL_NAMES], dtype=np.int64)
+
+
+@njit(cache=True, nogil=True)
+def forward(opcode: Array, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, row_coef: Array, v: Array, p: Array, flags: Array, t: Array, start: int, stop: int) -> None:
+    """Tangents ``t`` (nodes x lanes) of the nodes ``start … stop-1`` from those before them."""
+    lanes = t.shape[1]
+    for i in range(start, stop):
+        bits = flags[i] & (FLAG_A | FLAG_B)
+        for k in range(lanes):
+            t[i, k] = 0.0
+        if bits == 0:
+            continue
+        code = opcode[i]
+        if code == AFFINE or code == BLACKBOX:
+            for j in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
+                c = row_coef[j]
+                a = row_arg[j]
+                for k in range(lanes):
+                    if t[a, k] != 0.0:
+                        t[i, k] += c * t[a, k]
+        elif code == SELECT:
+            j = row_ptr[arg0[i]]
+            a = row_arg[j + 1] if v[row_arg[j]] != 0.0 else row_arg[j + 2]
+            for k in range(lanes):
+                t[i, k] = t[a, k]
+        else:
+            if bits & FLAG_A:
+                c = p[i, 0]
+                a = arg0[i]
+                for k in range(lanes):
+                    t[i, k] = c * t[a, k] if t[a, k] != 0.0 else 0.0
+            if bits & FLAG_B:
+                c = p[i, 1]
+                a = arg1[i]
+                for k in range(lanes):
+                    t[i, k] += c * t[a, k] if t[a, k] != 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def reverse(opcode: Array, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, row_coef: Array, v: Array, p: Array, flags: Array, w: Array, start: int, stop: int) -> None:
+    """Pass the adjoints ``w`` (nodes x lanes) of the nodes ``start … stop-1`` on to their arguments, and clear them."""
+    lanes = w.shape[1]
+    for i in range(stop - 1, start - 1, -1):
+        bits = flags[i] & (FLAG_A | FLAG_B)
+        if bits:
+            code = opcode[i]
+            if code == AFFINE or code == BLACKBOX:
+                for j in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
+                    c = row_coef[j]
+                    a = row_arg[j]
+                    for k in range(lanes):
+                        if w[i, k] != 0.0:
+                            w[a, k] += c * w[i, k]
+            elif code == SELECT:
+                j = row_ptr[arg0[i]]
+                a = row_arg[j + 1] if v[row_arg[j]] != 0.0 else row_arg[j + 2]
+                for k in range(lanes):
+                    w[a, k] += w[i, k]
+            else:
+                if bits & FLAG_A:
+                    c = p[i, 0]
+                    a = arg0[i]
+                    for k in range(lanes):
+                        w[a, k] += c * w[i, k] if w[i, k] != 0.0 else 0.0
+                if bits & FLAG_B:
+                    c = p[i, 1]
+                    a = arg1[i]
+                    for k in range(lanes):
+                        w[a, k] += c * w[i, k] if w[i, k] != 0.0 else 0.0
+        for k in range(lanes):
+            w[i, k] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def second_reverse(
+    opcode: Array,
+    arg0: Array,
+    arg1: Array,
+    row_ptr: Array,
+    row_arg: Array,
+    row_coef: Array,
+    v: Array,
+    p: Array,
+    h: Array,
+    flags: Array,
+    t: Array,
+    w: Array,
+    s: Array,
+    start: int,
+    stop: int,
+) -> None:
+    """Pass adjoints ``w`` (nodes) and their directional derivatives ``s`` (nodes x lanes) on to the arguments; clear them."""
+    lanes = s.shape[1]
+    for i in range(stop - 1, start - 1, -1):
+        bits = flags[i]
+        weight = w[i]
+        w[i] = 0.0
+        if bits & (FLAG_A | FLAG_B):
+            code = opcode[i]
+            if code == AFFINE or code == BLACKBOX:
+                for j in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
+                    c = row_coef[j]
+                    a = row_arg[j]
+                    if weight != 0.0:
+                        w[a] += c * weight
+                    for k in range(lanes):
+                        if s[i, k] != 0.0:
+                            s[a, k] += c * s[i, k]
+            elif code == SELECT:
+                j = row_ptr[arg0[i]]
+                a = row_arg[j + 1] if v[row_arg[j]] != 0.0 else row_arg[j + 2]
+                w[a] += weight
+                for k in range(lanes):
+                    s[a, k] += s[i, k]
+            else:
+                a = arg0[i]
+                b = arg1[i]
+                if bits & FLAG_A:
+                    c = p[i, 0]
+                    if weight != 0.0:
+                        w[a] += c * weight
+                    for k in range(lanes):
+                        s[a, k] += c * s[i, k] if s[i, k] != 0.0 else 0.0
+                if bits & FLAG_B:
+                    c = p[i, 1]
+                    if weight != 0.0:
+                        w[b] += c * weight
+                    for k in range(lanes):
+                        s[b, k] += c * s[i, k] if s[i, k] != 0.0 else 0.0
+                if weight != 0.0 and bits > (FLAG_A | FLAG_B):
+                    if bits & 4:
+                        c = weight * h[i, 0]
+                        for k in range(lanes):
+                            s[a, k] += c * t[a, k] if t[a, k] != 0.0 else 0.0
+                    if bits & 8:
+                        c = weight * h[i, 1]
+                        for k in range(lanes):
+                            s[a, k] += c * t[b, k] if t[b, k] != 0.0 else 0.0
+                            s[b, k] += c * t[a, k] if t[a, k] != 0.0 else 0.0
+                    if bits & 16:
+                        c = weight * h[i, 2]
+                        for k in range(lanes):
+                            s[b, k] += c * t[b, k] if t[b, k] != 0.0 else 0.0
+        for k in range(lanes):
+            s[i, k] = 0.0
