@@ -36,7 +36,7 @@ $(SETUP): $(VENV)/bin/python pyproject.toml $(LOCK)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade
 	@echo "== installing the packages pinned in $(LOCK)"
 	@$(PIP) install --quiet --constraint $(LOCK) --upgrade pip setuptools wheel
-	@$(PIP) install --quiet --constraint $(LOCK) --no-build-isolation --editable '.[dev]'
+	@PYTHONWARNINGS=ignore $(PIP) install --quiet --constraint $(LOCK) --no-build-isolation --editable '.[dev]'
 	@echo "== IPOPT"
 	@$(BIN)/python -m sct_opt install-ipopt --constraint $(LOCK)
 	@touch $@
@@ -48,7 +48,7 @@ test: $(SETUP) ## run all tests and doctests
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
 bench: $(SETUP) ## run the side-by-side benchmarks
-	@$(PIP) install --quiet --constraint $(LOCK) --no-build-isolation --editable '.[bench]'
+	@PYTHONWARNINGS=ignore $(PIP) install --quiet --constraint $(LOCK) --no-build-isolation --editable '.[bench]'
 	$(BIN)/python -m sct_opt bench $(BENCH_ARGS)
 
 lint: $(SETUP) ## check style
@@ -66,7 +66,7 @@ format: $(SETUP) ## mend style where that is mechanical
 	$(BIN)/python -m ruff format .
 
 docs: $(SETUP) ## build the documentation into site/
-	@$(PIP) install --quiet --constraint $(LOCK) --no-build-isolation --editable '.[docs]'
+	@PYTHONWARNINGS=ignore $(PIP) install --quiet --constraint $(LOCK) --no-build-isolation --editable '.[docs]'
 	$(BIN)/python -m sphinx --fail-on-warning --builder html docs site
 
 lock: ## renew the pinned versions: newest that fit pyproject.toml, in an environment of their own

@@ -87,7 +87,7 @@ def installed_version(name: str) -> str:
 def check_ipopt() -> Iterator[Check]:
     """Yield IPOPT's version and file, and the linear solvers with which it solves a tiny problem."""
     if importlib.util.find_spec("cyipopt") is None:
-        yield Check("IPOPT", "needs cyipopt", "optional", OPTIONAL["cyipopt"])
+        yield Check("IPOPT", "needs cyipopt", "optional")
         return
     answer = probe()
     if "ipopt" not in answer:
