@@ -157,7 +157,8 @@ def kernel_cache_patterns(package: Path) -> list[tuple[Path, str]]:
         (source, f"{source.stem}.{node.name}-{node.decorator_list[0].lineno}.{python}*.nbi")
         for source in sorted(package.rglob("*kernels.py"))
         for node in ast.parse(source.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.FunctionDef) and node.decorator_list
+        if isinstance(node, ast.FunctionDef)
+        and any("jit(" in ast.unparse(decorator) for decorator in node.decorator_list)
     ]
 
 
