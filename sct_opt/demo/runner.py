@@ -1,0 +1,110 @@
+"""Solve the demo's problems one after the other, print a table and write the figures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sct_opt.api import solve
+from sct_opt.demo.figures import draw_chains, draw_curves, draw_patterns
+from sct_opt.demo.models import Curves, Problem, problems
+from sct_opt.nlp import NLP
+
+TOLERANCE = 1e-6
+"""Relative difference to the reference objective up to which a problem counts as solved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the table shows of one problem; times in seconds."""
+
+    problem: Problem
+    nlp: NLP
+    x: np.ndarray
+    curves: Curves | None
+    trace: float
+    prepare: dict[str, float]
+    solve: float
+    iterations: int
+    objective: float
+    success: bool
+
+    @property
+    def difference(self) -> float:
+        """Relative difference of the objective to the reference."""
+        return abs(self.objective - self.problem.reference) / max(1.0, abs(self.problem.reference))
+
+
+def run(output: Path, quick: bool, console: Console) -> int:
+    """Run the demo.
+
+    Args:
+        output: folder for the figures; made if missing.
+        quick: take the small version of the largest problem.
+        console: where to print.
+
+    Returns:
+        0 if every problem reached its reference optimum, else 1.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    outcomes: list[Outcome] = []
+    todo = problems(quick)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(todo))
+        for problem in todo:
+            progress.update(task, description=problem.name)
+            outcomes.append(_solve(problem))
+            progress.advance(task)
+        progress.update(task, description="Drawing")
+        figures = _draw(outcomes, output)
+    console.print(_table(outcomes))
+    for figure in figures:
+        console.print(f"figure: {figure}", highlight=False, soft_wrap=True)
+    failed = [o for o in outcomes if not (o.success and o.difference <= TOLERANCE)]
+    for outcome in failed:
+        console.print(f"[bold red]{outcome.problem.name}: objective {outcome.objective:.9g}, expected {outcome.problem.reference:.9g}[/]")
+    if not failed:
+        console.print(f"[green]All {len(outcomes)} problems reached their reference optimum within {TOLERANCE:g} relative.[/]")
+    return 1 if failed else 0
+
+
+def _solve(problem: Problem) -> Outcome:
+    start = time.perf_counter()
+    model = problem.build()
+    traced = time.perf_counter()
+    prepare = model.nlp.prepare()
+    ready = time.perf_counter()
+    result = solve(model.nlp)
+    solved = time.perf_counter()
+    curves = model.curves(result.x) if model.curves else None
+    return Outcome(problem, model.nlp, result.x, curves, traced - start, prepare, solved - ready, int(result.nit), float(result.fun), bool(result.success))
+
+
+def _table(outcomes: list[Outcome]) -> Table:
+    table = Table(title="sct_opt demo", caption="Times in seconds; colors: Jacobian / Hessian of the Lagrangian; the first problem pays for loading the kernels.")
+    table.add_column("problem", no_wrap=True)
+    for heading in ("n", "m", "nnz J", "nnz H", "colors", "trace", "detect", "color", "solve", "iter.", "objective", "reference", "difference"):
+        table.add_column(heading, justify="right")
+    for o in outcomes:
+        colors = f"{o.nlp.jacobian_colors} / {o.nlp.hessian_colors}"
+        lower = o.nlp.hessianstructure()[0].size
+        numbers = [f"{o.nlp.n:,}", f"{o.nlp.m:,}", f"{o.nlp.jacobian_pattern.nnz:,}", f"{lower:,}", colors]
+        times = [f"{seconds:.3f}" for seconds in (o.trace, o.prepare["detect"], o.prepare["color"], o.solve)]
+        good = o.success and o.difference <= TOLERANCE
+        table.add_row(o.problem.name, *numbers, *times, str(o.iterations), f"{o.objective:.9g}", f"{o.problem.reference:.9g}", f"[{'green' if good else 'red'}]{o.difference:.1e}[/]")
+    return table
+
+
+def _draw(outcomes: list[Outcome], output: Path) -> list[Path]:
+    figures = [draw_patterns(o.problem.name, o.nlp, output / f"{o.problem.key}-patterns.png") for o in outcomes]
+    chains = {o.problem.name: o.curves for o in outcomes if o.curves and o.problem.key.startswith("chain-")}
+    figures.append(draw_chains(chains, output / "chain.png"))
+    figures += [draw_curves(o.problem.name, o.curves, output / f"{o.problem.key}-trajectory.png") for o in outcomes if o.curves and not o.problem.key.startswith("chain-")]
+    return figures
