@@ -27,7 +27,7 @@ setup: $(SETUP) ## make .venv with everything in it, IPOPT included
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.11 found; install one or say: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "error: $(PYTHON) is older than Python 3.11; say: make PYTHON=/path/to/newer/python3" >&2; exit 1; }
+		{ echo "error: $(PYTHON) is not a Python 3.11 or newer; say: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "== making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
 		echo "error: $(PYTHON) has no working venv module (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
