@@ -20,6 +20,7 @@ from sct_opt.errors import MissingDependencyError, PatternError, ShapeError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from scipy.sparse import coo_array, csc_array, csr_array
 
 Indices = NDArray[np.signedinteger[Any]]
@@ -319,7 +320,7 @@ class SparsityPattern:
         if colors.shape != (self.nnz,):
             raise ShapeError(f"the coloring has {colors.size} entries, but the pattern {self.nnz}; color this pattern")
         if ax is None:
-            _, ax = _pyplot().subplots()
+            (ax,) = new_figure(1)[1]
         rows, cols = self.coo()
         draw_entries(ax, self.shape, rows, cols, colors)
         return ax
@@ -343,6 +344,26 @@ class SparsityPattern:
         entries = "1 structural nonzero" if self.nnz == 1 else f"{self.nnz} structural nonzeros"
         header = f"{self.shape[0]}×{self.shape[1]} SparsityPattern with {entries}"
         return "\n".join([header, *_braille(self)])
+
+
+def new_figure(n_axes: int) -> tuple[Figure, list[Axes]]:
+    """Make a Matplotlib figure with axes side by side.
+
+    Args:
+        n_axes: Number of axes.
+
+    Returns:
+        The figure and its axes.
+
+    Raises:
+        MissingDependencyError: If Matplotlib is not installed.
+    """
+    try:
+        from matplotlib import pyplot  # noqa: PLC0415 - optional and slow to import
+    except ImportError as error:
+        raise MissingDependencyError("drawing needs Matplotlib: pip install matplotlib") from error
+    figure, axes = pyplot.subplots(1, n_axes, squeeze=False, layout="constrained")
+    return figure, list(axes[0])
 
 
 def draw_entries(ax: Axes, shape: tuple[int, int], rows: Indices, cols: Indices, colors: Indices) -> None:
@@ -371,14 +392,6 @@ def _palette(n_colors: int) -> NDArray[np.uint8]:
     angle = 2 * np.pi * (hue[:, None] - np.array([0.0, 1 / 3, 2 / 3]))
     rgb = level[:, None] * (1 + 0.7 * np.cos(angle)) * 255
     return np.vstack([np.clip(rgb, 0, 255), [[170, 170, 170]]]).astype(np.uint8)
-
-
-def _pyplot() -> Any:
-    try:
-        from matplotlib import pyplot  # noqa: PLC0415 - optional and slow to import
-    except ImportError as error:
-        raise MissingDependencyError("drawing needs Matplotlib: pip install matplotlib") from error
-    return pyplot
 
 
 def _entry_colors(coloring: Any) -> Any:

@@ -1,0 +1,574 @@
+"""Compiled loops of the coloring algorithms.
+
+All graphs come as compressed adjacency lists with 32-bit indices, so every kernel is compiled for one signature.
+Colors are counted from 0; -1 is a vertex without a color (not colored yet, or neutral).
+
+Sets of colors are bit masks.  A vertex then meets the colors around a neighbor as one machine word per 64 colors, where
+the textbook algorithms walk over the neighbors of the neighbor: a dense row or column (a hub) costs its length once
+instead of its length squared, and the colors that come out are the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int32]
+Words = NDArray[np.uint64]
+
+
+@njit(cache=True, nogil=True)
+def transpose(indptr: Ints, indices: Ints, n_cols: int) -> tuple[Ints, Ints, Ints]:
+    """Transpose compressed rows by counting; the third array holds, for each entry, its place in the transpose."""
+    n_rows = indptr.size - 1
+    start = np.zeros(n_cols + 1, np.int32)
+    for p in range(indices.size):
+        start[indices[p] + 1] += 1
+    for j in range(n_cols):
+        start[j + 1] += start[j]
+    cursor = start[:-1].copy()
+    rows = np.empty(indices.size, np.int32)
+    place = np.empty(indices.size, np.int32)
+    for i in range(n_rows):
+        for p in range(indptr[i], indptr[i + 1]):
+            q = cursor[indices[p]]
+            cursor[indices[p]] = q + 1
+            rows[q] = i
+            place[p] = q
+    return start, rows, place
+
+
+@njit(cache=True, nogil=True)
+def lowest_zero(word: np.uint64) -> int:
+    """Position of the lowest zero bit of a word that is not all ones."""
+    rest = ~word
+    position = 0
+    for width in (32, 16, 8, 4, 2, 1):
+        if rest & ((np.uint64(1) << np.uint64(width)) - np.uint64(1)) == np.uint64(0):
+            rest >>= np.uint64(width)
+            position += width
+    return position
+
+
+@njit(cache=True, nogil=True)
+def distance2_coloring(indptr: Ints, indices: Ints, n_others: int, order: Ints, forced: Ints) -> tuple[Ints, int]:
+    """Color one side of a bipartite graph so that vertices with a common neighbor differ.
+
+    Partial distance-2 coloring, Algorithm 3.2 of Gebremedhin, Manne and Pothen, "What color is your Jacobian?" (2005).
+    The greedy choice is made for 64 colors at a time: whether a vertex fits into one of them depends only on vertices
+    that got one of them, so vertices that fit nowhere wait for the next 64 and nothing else changes.
+
+    Returns the colors and -1, or the vertex whose forced color clashes.
+    """
+    n = indptr.size - 1
+    colors = np.full(n, -1, np.int32)
+    waiting = order.copy()
+    used = np.zeros(n_others, np.uint64)
+    full = ~np.uint64(0)
+    base = 0
+    any_forced = False
+    for v in range(n):
+        if forced[v] >= 0:
+            any_forced = True
+    while waiting.size > 0:
+        if any_forced:
+            for v in range(n):
+                if base <= forced[v] < base + 64:
+                    bit = np.uint64(1) << np.uint64(forced[v] - base)
+                    for p in range(indptr[v], indptr[v + 1]):
+                        if used[indices[p]] & bit:
+                            return colors, v
+                        used[indices[p]] |= bit
+                    colors[v] = forced[v]
+        left = 0
+        for k in range(waiting.size):
+            v = waiting[k]
+            if forced[v] >= 0:
+                if forced[v] >= base + 64:
+                    waiting[left] = v
+                    left += 1
+                continue
+            taken = np.uint64(0)
+            for p in range(indptr[v], indptr[v + 1]):
+                taken |= used[indices[p]]
+                if taken == full:
+                    break
+            if taken == full:
+                waiting[left] = v
+                left += 1
+                continue
+            c = lowest_zero(taken)
+            bit = np.uint64(1) << np.uint64(c)
+            for p in range(indptr[v], indptr[v + 1]):
+                used[indices[p]] |= bit
+            colors[v] = base + c
+        waiting = waiting[:left]
+        base += 64
+        if left * 8 < n_others:
+            for k in range(left):
+                for p in range(indptr[waiting[k]], indptr[waiting[k] + 1]):
+                    used[indices[p]] = np.uint64(0)
+        else:
+            used[:] = np.uint64(0)
+    return colors, -1
+
+
+@njit(cache=True, nogil=True)
+def star_coloring(
+    indptr: Ints,
+    indices: Ints,
+    order: Ints,
+    forced: Ints,
+    two_sided: bool,
+    start: int,
+    colors: Ints,
+    once: Words,
+    twice: Words,
+    hubs: Words,
+    last_met: Ints,
+) -> tuple[int, int]:
+    """Color a graph so that neighbors differ and every path on four vertices has at least three colors.
+
+    Star coloring, Algorithm 4.1 of Gebremedhin, Tarafdar, Manne and Pothen, "New acyclic and star coloring algorithms
+    with application to computing Hessians" (2007).  Three color sets per vertex replace the walk over neighbors of
+    neighbors: colors met `once` or more around it, colors met `twice` or more, and colors of the `hubs` of the stars
+    that it is a spoke of.  With `two_sided` the graph is bipartite and its sides have palettes of their own
+    (bicoloring), so that neighbors need not differ.
+
+    The sets have a fixed width.  Returns the position in `order` where the work stopped and the color that did not fit
+    (-1 if the forced color there clashes); the caller widens the sets and goes on from `start`.
+    """
+    n = colors.size
+    words = once.size // max(n, 1)
+    full = ~np.uint64(0)
+    taken = np.zeros(words, np.uint64)
+    for k in range(start, n):
+        v = order[k]
+        # Stamps 2v and 2v + 1: this color was met once or again around v.
+        for p in range(indptr[v], indptr[v + 1]):
+            w = indices[p]
+            c = colors[w]
+            if c >= 0 and w != v:
+                last_met[c] = 2 * v + (last_met[c] >> 1 == v)
+        for q in range(words):
+            taken[q] = np.uint64(0)
+        for p in range(indptr[v], indptr[v + 1]):
+            w = indices[p]
+            c = colors[w]
+            if c < 0 or w == v:
+                continue
+            if not two_sided:
+                taken[c >> 6] |= np.uint64(1) << np.uint64(c & 63)
+            if last_met[c] == 2 * v + 1:  # v becomes a hub over w: nobody else next to w may have the color of v
+                for q in range(words):
+                    taken[q] |= once[w * words + q]
+            else:  # w may be a spoke: v may not have a color of its hubs
+                for q in range(words):
+                    taken[q] |= hubs[w * words + q]
+        chosen = 64 * words
+        if forced[v] >= 0:
+            chosen = forced[v]
+            if chosen < 64 * words and taken[chosen >> 6] & (np.uint64(1) << np.uint64(chosen & 63)):
+                return k, -1
+        else:
+            for q in range(words):
+                if taken[q] != full:
+                    chosen = 64 * q + lowest_zero(taken[q])
+                    break
+        if chosen >= 64 * words:
+            return k, chosen
+        colors[v] = chosen
+        block = chosen >> 6
+        bit = np.uint64(1) << np.uint64(chosen & 63)
+        for p in range(indptr[v], indptr[v + 1]):
+            w = indices[p]
+            c = colors[w]
+            if c < 0 or w == v:
+                continue
+            c_block = c >> 6
+            c_bit = np.uint64(1) << np.uint64(c & 63)
+            once[v * words + c_block] |= c_bit
+            if last_met[c] == 2 * v + 1:
+                twice[v * words + c_block] |= c_bit
+                hubs[w * words + block] |= bit
+            at_w = w * words + block
+            if not once[at_w] & bit:
+                once[at_w] |= bit
+            else:
+                hubs[v * words + c_block] |= c_bit
+                if not twice[at_w] & bit:
+                    twice[at_w] |= bit
+                    for q in range(indptr[w], indptr[w + 1]):  # the other spoke, which did not know its hub yet
+                        x = indices[q]
+                        if x != v and x != w and colors[x] == chosen:
+                            hubs[x * words + c_block] |= c_bit
+                            break
+    return n, 0
+
+
+@njit(cache=True, nogil=True)
+def lone_entries(indptr: Ints, indices: Ints, colors: Ints) -> NDArray[np.bool_]:
+    """Mark each entry (i, j) whose row i holds no second entry with the color of column j, which is not neutral.
+
+    Such an entry stands alone in the compressed matrix and can be read off.
+    """
+    n_colors = 0
+    for j in range(colors.size):
+        n_colors = max(n_colors, colors[j] + 1)
+    seen = np.full(n_colors, -1, np.int32)
+    where = np.empty(n_colors, np.int32)
+    alone = np.zeros(indices.size, np.bool_)
+    for i in range(indptr.size - 1):
+        for p in range(indptr[i], indptr[i + 1]):
+            c = colors[indices[p]]
+            if c < 0:
+                continue
+            if seen[c] == i:
+                alone[where[c]] = False
+            else:
+                seen[c] = i
+                where[c] = p
+                alone[p] = True
+    return alone
+
+
+@njit(cache=True, nogil=True)
+def acyclic_coloring(indptr: Ints, indices: Ints, order: Ints, forced: Ints, two_sided: bool) -> tuple[Ints, int]:
+    """Color a graph so that neighbors differ and every cycle has at least three colors.
+
+    Acyclic coloring, Algorithm 3.1 of Gebremedhin, Tarafdar, Manne and Pothen (2007).  The edges between two colors form
+    trees, kept in a disjoint-set forest.  All edges from a vertex to neighbors of one color lie in one tree, so each
+    vertex lists its trees by color and a hub is as cheap to meet as it has colors around it.
+
+    Returns the colors and -1, or the vertex whose forced color clashes.
+    """
+    n = indptr.size - 1
+    colors = np.full(n, -1, np.int32)
+    taken = np.full(n + 1, -1, np.int32)  # the vertex that may not have this color
+    place = np.empty(n + 1, np.int32)  # where the current vertex lists the tree of this color...
+    placed = np.full(n + 1, -1, np.int32)  # ...if this is the current vertex
+    listed = np.zeros(n, np.int32)
+    tree_color = np.empty(indices.size, np.int32)
+    tree_of = np.empty(indices.size, np.int32)
+    parent = np.empty(indices.size // 2 + 1, np.int32)
+    visited = np.full(parent.size, -1, np.int32)
+    trees = 0
+    for k in range(n):
+        v = order[k]
+        if not two_sided:
+            for p in range(indptr[v], indptr[v + 1]):
+                w = indices[p]
+                if colors[w] >= 0 and w != v:
+                    taken[colors[w]] = v
+        for p in range(indptr[v], indptr[v + 1]):
+            w = indices[p]
+            if colors[w] < 0 or w == v:
+                continue
+            for q in range(indptr[w], indptr[w] + listed[w]):
+                if taken[tree_color[q]] != v:
+                    root = find_root(parent, tree_of[q])
+                    tree_of[q] = root
+                    if visited[root] == v:  # v would join two branches of the tree
+                        taken[tree_color[q]] = v
+                    else:
+                        visited[root] = v
+        if forced[v] >= 0:
+            chosen = forced[v]
+            if taken[chosen] == v:
+                return colors, v
+        else:
+            chosen = 0
+            while taken[chosen] == v:
+                chosen += 1
+        colors[v] = chosen
+        for p in range(indptr[v], indptr[v + 1]):
+            w = indices[p]
+            c = colors[w]
+            if c < 0 or w == v:
+                continue
+            at_w = indptr[w]
+            end = at_w + listed[w]
+            while at_w < end and tree_color[at_w] != chosen:
+                at_w += 1
+            if placed[c] == v:
+                at_v = place[c]
+                if at_w < end:
+                    a, b = find_root(parent, tree_of[at_v]), find_root(parent, tree_of[at_w])
+                    parent[max(a, b)] = min(a, b)
+                    continue
+                tree = tree_of[at_v]
+            else:
+                if at_w < end:
+                    tree = tree_of[at_w]
+                else:
+                    tree = trees
+                    parent[tree] = tree
+                    trees += 1
+                placed[c] = v
+                place[c] = indptr[v] + listed[v]
+                tree_color[place[c]] = c
+                tree_of[place[c]] = tree
+                listed[v] += 1
+            if at_w == end:
+                tree_color[end] = chosen
+                tree_of[end] = tree
+                listed[w] += 1
+    return colors, -1
+
+
+@njit(cache=True, nogil=True)
+def find_root(parent: Ints, tree: int) -> int:
+    """Root of a tree in a disjoint-set forest, halving the path on the way."""
+    while parent[tree] != tree:
+        parent[tree] = parent[parent[tree]]
+        tree = parent[tree]
+    return tree
+
+
+@njit(cache=True, nogil=True)
+def chordal_coloring(indptr: Ints, indices: Ints, order: Ints) -> tuple[Ints, bool]:
+    """Color a chordal graph so that neighbors differ, if `order` is the reverse of a perfect elimination order.
+
+    Such an order is one in which the earlier neighbors of every vertex are neighbors of each other; greedy coloring
+    is then optimal, and acyclic without further ado, because a cycle of two colors would have a chord.  The test is
+    that of Tarjan and Yannakakis, "Simple linear-time algorithms to test chordality of graphs" (1984).
+
+    Returns the colors and whether the order passed the test; the colors are all -1 if not.
+    """
+    n = indptr.size - 1
+    colors = np.full(n, -1, np.int32)
+    rank = np.empty(n, np.int32)
+    for k in range(n):
+        rank[order[k]] = k
+    latest = np.full(n, -1, np.int32)
+    start = np.zeros(n + 1, np.int32)
+    for v in range(n):
+        for p in range(indptr[v], indptr[v + 1]):
+            w = indices[p]
+            if rank[w] < rank[v] and (latest[v] < 0 or rank[w] > rank[latest[v]]):
+                latest[v] = w
+        if latest[v] >= 0:
+            start[latest[v] + 1] += 1
+    for v in range(n):
+        start[v + 1] += start[v]
+    children = np.empty(start[n], np.int32)
+    cursor = start[:-1].copy()
+    for v in range(n):
+        if latest[v] >= 0:
+            children[cursor[latest[v]]] = v
+            cursor[latest[v]] += 1
+    near = np.full(n, -1, np.int32)
+    for u in range(n):
+        if start[u] == start[u + 1]:
+            continue
+        for p in range(indptr[u], indptr[u + 1]):
+            near[indices[p]] = u
+        near[u] = u
+        for q in range(start[u], start[u + 1]):
+            v = children[q]
+            for p in range(indptr[v], indptr[v + 1]):
+                if rank[indices[p]] < rank[v] and near[indices[p]] != u:
+                    return colors, False
+    taken = np.full(n + 1, -1, np.int32)
+    for k in range(n):
+        v = order[k]
+        for p in range(indptr[v], indptr[v + 1]):
+            if colors[indices[p]] >= 0:
+                taken[colors[indices[p]]] = v
+        chosen = 0
+        while taken[chosen] == v:
+            chosen += 1
+        colors[v] = chosen
+    return colors, True
+
+
+@njit(cache=True, nogil=True)
+def neighbor_degrees(indptr: Ints, indices: Ints, other_indptr: Ints, other_indices: Ints) -> Ints:
+    """Number of vertices that share a neighbor with each vertex of one side of a bipartite graph."""
+    n = indptr.size - 1
+    met = np.full(n, -1, np.int32)
+    degrees = np.zeros(n, np.int32)
+    for v in range(n):
+        met[v] = v
+        for p in range(indptr[v], indptr[v + 1]):
+            w = indices[p]
+            for q in range(other_indptr[w], other_indptr[w + 1]):
+                if met[other_indices[q]] != v:
+                    met[other_indices[q]] = v
+                    degrees[v] += 1
+    return degrees
+
+
+@njit(cache=True, nogil=True)
+def dynamic_order(
+    indptr: Ints,
+    indices: Ints,
+    other_indptr: Ints,
+    other_indices: Ints,
+    degrees: Ints,
+    largest: bool,
+    growing: bool,
+) -> Ints:
+    """Order vertices by a degree that changes while they are taken out one by one.
+
+    Section 5 of Gebremedhin, Nguyen, Patwary and Pothen, "ColPack: software for graph coloring and related problems in
+    scientific computing" (2013).  Taking the `largest` with `growing` degrees (number of neighbors taken out) is
+    incidence degree, with shrinking ones (number left) dynamic largest first; the smallest left, reversed, is
+    smallest last.  Neighbors are those of a graph, or, if `other_indptr` is not empty, vertices that share a neighbor.
+    Ties are broken as ColPack does: the last of a bucket is taken, and the last fills the gap of one that leaves.
+    """
+    n = indptr.size - 1
+    two_steps = other_indptr.size > 0
+    highest = 0
+    for v in range(n):
+        highest = max(highest, degrees[v])
+    level = degrees.copy()
+    if growing:
+        level[:] = 0
+    last = np.full(highest + 2, -1, np.int32)  # last of each bucket, a doubly linked list
+    before = np.full(n, -1, np.int32)
+    after = np.full(n, -1, np.int32)
+    for v in range(n):
+        d = level[v]
+        before[v] = last[d]
+        if last[d] >= 0:
+            after[last[d]] = v
+        last[d] = v
+    order = np.empty(n, np.int32)
+    met = np.full(n, -1, np.int32)
+    d = highest if largest else 0
+    for k in range(n):
+        while last[d] < 0:
+            d += -1 if largest else 1
+        v = last[d]
+        last[d] = before[v]
+        if before[v] >= 0:
+            after[before[v]] = -1
+        level[v] = -1
+        order[k] = v
+        met[v] = v
+        for p in range(indptr[v], indptr[v + 1]):
+            w = indices[p]
+            begin, end = (other_indptr[w], other_indptr[w + 1]) if two_steps else (p, p + 1)
+            for q in range(begin, end):
+                x = other_indices[q] if two_steps else w
+                if met[x] == v or level[x] < 0:
+                    continue
+                met[x] = v
+                old = level[x]
+                new = old + 1 if growing else old - 1
+                tail = last[old]
+                last[old] = before[tail]
+                if before[tail] >= 0:
+                    after[before[tail]] = -1
+                if tail != x:
+                    before[tail], after[tail] = before[x], after[x]
+                    if before[x] >= 0:
+                        after[before[x]] = tail
+                    if after[x] >= 0:
+                        before[after[x]] = tail
+                    if last[old] == x:
+                        last[old] = tail
+                level[x] = new
+                before[x], after[x] = last[new], -1
+                if last[new] >= 0:
+                    after[last[new]] = x
+                last[new] = x
+        d = min(d + 1, highest) if largest else max(d - 1, 0)
+    return order
+
+
+@njit(cache=True, nogil=True)
+def peel(indptr: Ints, indices: Ints, mirror: Ints, colors: Ints) -> tuple[Ints, Ints, Ints, int]:
+    """Find an order in which the entries of a symmetric matrix follow from its compressed columns by substitution.
+
+    The compressed matrix holds one equation per row i and color c: the sum of the entries (i, j) with j of color c.  An
+    equation with one unknown left gives that entry, which then leaves the equation of its mirror image (j, i).  On an
+    acyclic coloring this works off the two-colored trees from their leaves, as in Gebremedhin, Pothen, Tarafdar and
+    Walther, "Efficient computation of sparse Hessians using coloring and automatic differentiation" (2009), Section 4.
+
+    Returns the positions of the solved entries in order of solution, the sums that each has to be corrected by and
+    that it adds to (-1: none), and the number of sums.
+    """
+    n = indptr.size - 1
+    n_colors = 0
+    for v in range(n):
+        n_colors = max(n_colors, colors[v] + 1)
+    seen = np.full(n_colors, -1, np.int32)
+    number = np.empty(n_colors, np.int32)
+    equation = np.full(indices.size, -1, np.int32)
+    unknowns = np.zeros(indices.size, np.int32)
+    combined = np.zeros(indices.size, np.int32)  # exclusive or of the unknowns: the last one when one is left
+    equations = 0
+    for v in range(n):
+        for p in range(indptr[v], indptr[v + 1]):
+            c = colors[indices[p]]
+            if c < 0:
+                continue
+            if seen[c] != v:
+                seen[c] = v
+                number[c] = equations
+                equations += 1
+            e = number[c]
+            equation[p] = e
+            unknowns[e] += 1
+            combined[e] ^= p
+    queue = np.empty(equations, np.int32)
+    ready = 0
+    for e in range(equations):
+        if unknowns[e] == 1:
+            queue[ready] = e
+            ready += 1
+    solved = np.empty(equations, np.int32)
+    giver = np.empty(equations, np.int32)
+    taker = np.empty(equations, np.int32)
+    total_of = np.full(equations, -1, np.int32)
+    steps = 0
+    totals = 0
+    head = 0
+    while head < ready:
+        e = queue[head]
+        head += 1
+        if unknowns[e] == 0:
+            continue
+        p = combined[e]
+        unknowns[e] = 0
+        solved[steps] = p
+        giver[steps] = e
+        taker[steps] = -1
+        other = equation[mirror[p]]
+        if other >= 0 and unknowns[other] > 0:
+            unknowns[other] -= 1
+            combined[other] ^= mirror[p]
+            taker[steps] = other
+            if unknowns[other] == 1:
+                queue[ready] = other
+                ready += 1
+        steps += 1
+    for s in range(steps):  # sums are kept only for equations that are used later
+        total_of[giver[s]] = -2
+    for s in range(steps):
+        if taker[s] >= 0:
+            if total_of[taker[s]] == -2:
+                total_of[taker[s]] = totals
+                totals += 1
+            taker[s] = total_of[taker[s]]
+    for s in range(steps):
+        giver[s] = max(total_of[giver[s]], -1)
+    return solved[:steps], giver[:steps], taker[:steps], totals
+
+
+@njit(cache=True, nogil=True)
+def substitute(compressed, source, giver, taker, place, mirror_place, totals, values):  # type: ignore[no-untyped-def]
+    """Solve the equations in the order that `peel` found; works for every kind of number."""
+    for s in range(source.size):
+        value = compressed[source[s]]
+        if giver[s] >= 0:
+            value = value - totals[giver[s]]
+        if taker[s] >= 0:
+            totals[taker[s]] += value
+        if place[s] >= 0:
+            values[place[s]] = value
+        if mirror_place[s] >= 0:
+            values[mirror_place[s]] = value
