@@ -1,0 +1,1 @@
+"""Adapters: a foreign model in, an NLP out."""
