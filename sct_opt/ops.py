@@ -115,6 +115,11 @@ _UNARY = (
     _zero("ceil", 1, "ceil(a)", "ceil"),
     _zero("rint", 1, "rint(a)", "rint"),
     _zero("trunc", 1, "trunc(a)", "trunc"),
+    # What ``ignore_derivatives`` leaves of a value.
+    _zero("stop", 1, "a"),
+    # Conversion to integers: the slope is zero, but the entry is kept in patterns, as SparseConnectivityTracer.jl
+    # keeps that of ``Int(x)``.
+    Op("to_int", 1, "trunc(a)", ("0.0",), _Z1),
     _zero("logical_not", 1, "1.0 if a == 0.0 else 0.0", "logical_not"),
 )
 
@@ -326,5 +331,29 @@ def array_function(expression: str, arity: int) -> Callable[..., Any]:
         local = dict(zip((*names, "v"), args, strict=False))
         with np.errstate(all="ignore"):
             return eval(code, namespace, local)
+
+    return evaluate
+
+
+@functools.cache
+def scalar_function(expression: str, arity: int) -> Callable[..., float]:
+    """Compile an expression of the table to a function of floats, for traces that need values node by node.
+
+    >>> scalar_function("a / b", 2)(1.0, 0.0)
+    inf
+    """
+    code = compile(expression, f"<operator table: {expression}>", "eval")
+    # math.remainder is IEEE's, another function than the divisor's-sign remainder of the table
+    namespace = {name: value if name == "remainder" else getattr(math, name, value) for name, value in _numpy_namespace().items()}
+    whole_array = array_function(expression, arity)
+    names = ("a", "b")[:arity]
+
+    def evaluate(*args: float) -> float:
+        try:
+            value = eval(code, namespace, dict(zip(names, args, strict=True)))
+        except (ArithmeticError, ValueError):
+            # NumPy's answer at a pole or outside the domain: inf or nan instead of an exception
+            value = whole_array(*map(np.float64, args))
+        return math.nan if isinstance(value, complex) else float(value)
 
     return evaluate

@@ -12,7 +12,6 @@ of a call site.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -30,6 +29,7 @@ from sct_opt.ops import (
     PARAMETER,
     SELECT,
     array_function,
+    scalar_function,
     structural_flags,
 )
 
@@ -222,19 +222,21 @@ def _compacted(
     return Tape(code, out0, out1, num_inputs, parameters, used, ptr, args, coefs, consts, kernels.translate(outputs, new_id, new_constant), tuple(live_sites))
 
 
-# What a binary operation with a constant operand really is: side of the constant -> value -> the other operand
-# ("same"), a constant, or a one-argument operator on the other operand.
-_SIMPLER: dict[tuple[int, int], dict[float, str | float]] = {
-    (OPCODE["add"], 0): {0.0: "same"},
-    (OPCODE["add"], 1): {0.0: "same"},
-    (OPCODE["sub"], 0): {0.0: "neg"},
-    (OPCODE["sub"], 1): {0.0: "same"},
-    (OPCODE["mul"], 0): {0.0: 0.0, 1.0: "same", -1.0: "neg"},
-    (OPCODE["mul"], 1): {0.0: 0.0, 1.0: "same", -1.0: "neg"},
-    (OPCODE["div"], 0): {0.0: 0.0, 1.0: "reciprocal"},
-    (OPCODE["div"], 1): {1.0: "same", -1.0: "neg"},
-    (OPCODE["pow"], 0): {1.0: 1.0},
-    (OPCODE["pow"], 1): {0.0: 1.0, 1.0: "same", 2.0: "square", -1.0: "reciprocal", 0.5: "sqrt"},
+# What a binary operation with a constant operand really is: value of the constant -> the other operand ("same"), a
+# constant, or a one-argument operator on the other operand.
+_SIMPLER_LEFT: dict[int, dict[float, str | float]] = {
+    OPCODE["add"]: {0.0: "same"},
+    OPCODE["sub"]: {0.0: "neg"},
+    OPCODE["mul"]: {0.0: 0.0, 1.0: "same", -1.0: "neg"},
+    OPCODE["div"]: {0.0: 0.0, 1.0: "reciprocal"},
+    OPCODE["pow"]: {1.0: 1.0},
+}
+_SIMPLER_RIGHT: dict[int, dict[float, str | float]] = {
+    OPCODE["add"]: {0.0: "same"},
+    OPCODE["sub"]: {0.0: "same"},
+    OPCODE["mul"]: {0.0: 0.0, 1.0: "same", -1.0: "neg"},
+    OPCODE["div"]: {1.0: "same", -1.0: "neg"},
+    OPCODE["pow"]: {0.0: 1.0, 1.0: "same", 2.0: "square", -1.0: "reciprocal", 0.5: "sqrt"},
 }
 _POW, _POWC, _CPOW = OPCODE["pow"], OPCODE["powc"], OPCODE["cpow"]
 
@@ -283,7 +285,7 @@ class TapeBuilder:
         self._pending: list[int] = []
         self._constants = np.zeros(64)
         self._constants_size = 0
-        self._constant_id: dict[tuple[float, float], int] = {}
+        self._constant_id: dict[float | str, int] = {}
         self._rows = _Rows()
         self._sites: list[CallSite] = []
         self._values = np.zeros(64)
@@ -308,7 +310,8 @@ class TapeBuilder:
 
     def constant(self, value: float) -> int:
         """Id of a constant (negative); equal numbers share one."""
-        key = (value, math.copysign(1.0, value))
+        # 0.0 and -0.0 are one key but two constants
+        key = value if value else str(float(value))
         found = self._constant_id.get(key)
         if found is None:
             found = self._constant_id[key] = int(self.constants(np.array([value]))[0])
@@ -343,43 +346,62 @@ class TapeBuilder:
         """Append one one-argument node and return its id."""
         if a < 0:
             return self.constant(float(OPS[code].evaluate(self.constant_value(a))))
-        if self.local:
-            return int(self._append(code, np.array([a], dtype=np.int32), np.array([a], dtype=np.int32))[0])
-        self._pending += (code, a, a)
         i = self.size
+        if self.local:
+            self._keep_value(i, scalar_function(OPS[code].value, 1)(self._values.item(a)))
+        self._pending += (code, a, a)
         self.size = i + 1
         return i
 
     def emit2(self, code: int, a: int, b: int) -> int:
         """Append one two-argument node and return its id."""
-        if a < 0 or b < 0:
-            return self._scalar_with_constant(code, a, b)
-        if self.local:
-            return int(self._append(code, np.array([a], dtype=np.int32), np.array([b], dtype=np.int32))[0])
-        self._pending += (code, a, b)
+        if b < 0:
+            return self.emit_right(code, a, self._constants.item(-b - 1))
+        if a < 0:
+            return self.emit_left(code, self._constants.item(-a - 1), b)
         i = self.size
+        if self.local:
+            self._keep_value(i, scalar_function(OPS[code].value, 2)(self._values.item(a), self._values.item(b)))
+        self._pending += (code, a, b)
         self.size = i + 1
         return i
 
-    def _scalar_with_constant(self, code: int, a: int, b: int) -> int:
-        if a < 0 and b < 0:
-            return self.constant(float(OPS[code].evaluate(self.constant_value(a), self.constant_value(b))))
-        side, number, other = (0, float(self._constants[-a - 1]), b) if a < 0 else (1, float(self._constants[-b - 1]), a)
-        if self.policy == "exact":
-            rules = _SIMPLER.get((code, side))
-            simpler = rules.get(number) if rules else None
-            if simpler is not None:
-                if simpler == "same":
-                    return other
-                return self.emit1(OPCODE[simpler], other) if isinstance(simpler, str) else self.constant(simpler)
+    def emit_right(self, code: int, a: int, number: float) -> int:
+        """Append one two-argument node whose second argument is a number."""
+        if a < 0:
+            return self.constant(float(OPS[code].evaluate(self.constant_value(a), number)))
+        rules = _SIMPLER_RIGHT.get(code)
+        if rules and number in rules and self.policy == "exact":
+            return self._simplified(rules[number], a)
         if code == _POW:
-            code = _POWC if side else _CPOW
-        if self.local:
-            return int(self._append(code, np.array([a], dtype=np.int32), np.array([b], dtype=np.int32))[0])
-        self._pending += (code, a, b)
+            code = _POWC
         i = self.size
+        if self.local:
+            self._keep_value(i, scalar_function(OPS[code].value, 2)(self._values.item(a), number))
+        self._pending += (code, a, self.constant(number))
         self.size = i + 1
         return i
+
+    def emit_left(self, code: int, number: float, b: int) -> int:
+        """Append one two-argument node whose first argument is a number."""
+        if b < 0:
+            return self.constant(float(OPS[code].evaluate(number, self.constant_value(b))))
+        rules = _SIMPLER_LEFT.get(code)
+        if rules and number in rules and self.policy == "exact":
+            return self._simplified(rules[number], b)
+        if code == _POW:
+            code = _CPOW
+        i = self.size
+        if self.local:
+            self._keep_value(i, scalar_function(OPS[code].value, 2)(number, self._values.item(b)))
+        self._pending += (code, self.constant(number), b)
+        self.size = i + 1
+        return i
+
+    def _simplified(self, simpler: str | float, other: int) -> int:
+        if simpler == "same":
+            return other
+        return self.emit1(OPCODE[simpler], other) if isinstance(simpler, str) else self.constant(simpler)
 
     # -- block operations ------------------------------------------------------------------------------------------
 
@@ -391,15 +413,37 @@ class TapeBuilder:
             out[constant] = self.constants(OPS[code].evaluate(self.constant_value(a[constant])))
             out[~constant] = self.unary(code, a[~constant])
             return out
-        flat = np.ascontiguousarray(a, dtype=np.int32).ravel()
+        # a copy: the caller may go on to assign into ``a``
+        flat = np.array(a, dtype=np.int32).ravel()
         return self._append(code, flat, flat).reshape(a.shape)
 
     def binary(self, code: int, a: Array, b: Array) -> Array:
         """Append a two-argument node for each pair of ids; ``a`` and ``b`` broadcast."""
+        if a.size == 1 and b.size > 1 and a.ndim <= b.ndim and (only := a.item()) < 0 and b.min() >= 0:
+            return self._binary_with_number(code, 0, only, b)
+        if b.size == 1 and a.size > 1 and b.ndim <= a.ndim and (only := b.item()) < 0 and a.min() >= 0:
+            return self._binary_with_number(code, 1, only, a)
         a, b = np.broadcast_arrays(a, b)
         if a.size and (a.min() < 0 or b.min() < 0):
             return self._binary_with_constants(code, a, b)
         return self._append(code, np.array(a, dtype=np.int32).ravel(), np.array(b, dtype=np.int32).ravel()).reshape(a.shape)
+
+    def _binary_with_number(self, code: int, side: int, constant: int, ids: Array) -> Array:
+        """One constant on the given side, an array without constants on the other."""
+        rules = (_SIMPLER_RIGHT if side else _SIMPLER_LEFT).get(code)
+        if rules and self.policy == "exact":
+            simpler = rules.get(self._constants.item(-constant - 1))
+            if simpler == "same":
+                return np.array(ids, dtype=np.int32)
+            if isinstance(simpler, str):
+                return self.unary(OPCODE[simpler], ids)
+            if simpler is not None:
+                return np.full(ids.shape, self.constant(simpler), dtype=np.int32)
+        if code == _POW:
+            code = _POWC if side else _CPOW
+        flat = np.array(ids, dtype=np.int32).ravel()
+        number = np.full(flat.size, constant, dtype=np.int32)
+        return self._append(code, *((flat, number) if side else (number, flat))).reshape(ids.shape)
 
     def _binary_with_constants(self, code: int, a: Array, b: Array) -> Array:
         out = np.empty(a.shape, dtype=np.int32)
@@ -415,7 +459,7 @@ class TapeBuilder:
                 continue
             if self.policy == "exact":
                 numbers = np.where(one_sided, self._constants[np.where(constant, -ids - 1, 0)], np.nan)
-                for number, simpler in _SIMPLER.get((code, side), {}).items():
+                for number, simpler in (_SIMPLER_RIGHT if side else _SIMPLER_LEFT).get(code, {}).items():
                     mask = numbers == number
                     if not mask.any():
                         continue
@@ -436,21 +480,23 @@ class TapeBuilder:
             out[rest] = self._append(code, a[rest].astype(np.int32), b[rest].astype(np.int32))
         return out
 
-    def nodes(self, codes: Array, arg0: Array, arg1: Array) -> Array:
+    def nodes(self, codes: Array, arg0: Array, arg1: Array, values: Array | None = None) -> Array:
         """Append many one- and two-argument nodes whose arguments may be among themselves.
 
         For front ends that hold a whole instruction list.  Arguments count from the builder's id space: the k-th new
         node has id ``size + k``, constants are negative ids.  No simplification is made here, except that a power
-        with a constant exponent or base becomes the operator meant for it.
+        with a constant exponent or base becomes the operator meant for it.  Local mode needs the nodes' ``values``.
         """
         codes = np.asarray(codes, dtype=np.uint8)
         power = codes == _POW
         if power.any():
             codes = np.where(power & (arg1 < 0), _POWC, np.where(power & (arg0 < 0), _CPOW, codes)).astype(np.uint8)
-        if self.local:
+        if self.local and values is None:
             raise TracingError("instruction lists cannot be traced locally; trace globally and evaluate the pattern at x instead")
         first = self._advance(codes.size)
-        self._blocks.append((codes, np.asarray(arg0, dtype=np.int32), np.asarray(arg1, dtype=np.int32)))
+        self._blocks.append((codes, np.array(arg0, dtype=np.int32), np.array(arg1, dtype=np.int32)))
+        if values is not None and self.local:
+            self._keep_values(first, values)
         return np.arange(first, self.size, dtype=np.int32)
 
     # -- n-ary nodes ---------------------------------------------------------------------------------------------
@@ -461,9 +507,10 @@ class TapeBuilder:
         Constant arguments are folded into the constant; zero coefficients are dropped under the exact policy.  A row
         without terms becomes a constant, a row that is one argument times one plus zero is that argument.
         """
-        lengths = np.asarray(lengths, dtype=np.int64)
-        args = np.asarray(args, dtype=np.int32)
-        coefs = np.asarray(coefs, dtype=float)
+        # copies: the caller may go on to change what it passed
+        lengths = np.array(lengths, dtype=np.int64)
+        args = np.array(args, dtype=np.int32)
+        coefs = np.array(coefs, dtype=float)
         consts = np.array(consts, dtype=float)
         if lengths.sum() != args.size or args.size != coefs.size or lengths.size != consts.size:
             raise ShapeError(f"affine rows do not fit: {lengths.sum()} terms announced, {args.size} arguments, {coefs.size} coefficients, {consts.size} constants")
@@ -512,7 +559,7 @@ class TapeBuilder:
 
     def call(self, function: BlackBox, args: Array) -> Array:
         """Append the outputs of one call of a black-box function."""
-        args = np.asarray(args, dtype=np.int32).ravel()
+        args = np.array(args, dtype=np.int32).ravel()
         counts = np.bincount(function.jacobian_rows, minlength=function.num_outputs).astype(np.int64)
         rows = self._rows.append(counts, args[function.jacobian_cols].astype(np.int32), np.zeros(function.jacobian_cols.size), np.zeros(function.num_outputs))
         site = np.full(function.num_outputs, len(self._sites), dtype=np.int32)
@@ -556,6 +603,11 @@ class TapeBuilder:
                 condition, a, b = numbers.reshape(-1, 3).T
                 values = np.where(condition != 0.0, a, b)
         return self._append(code, rows, np.zeros(rows.size, dtype=np.int32), values)
+
+    def _keep_value(self, i: int, value: float) -> None:
+        if i >= self._values.size:
+            self._values = np.concatenate([self._values, np.zeros(self._values.size)])
+        self._values[i] = value
 
     def _keep_values(self, first: int, values: Array) -> None:
         if self.size > self._values.size:

@@ -1,0 +1,22 @@
+"""Operator-overloading tracers: run a NumPy function once and write what it does onto a tape."""
+
+from sct_opt.tracing import functions
+from sct_opt.tracing.array import Traced
+from sct_opt.tracing.control import ifelse, ignore_derivatives, where
+from sct_opt.tracing.scalar import TracedScalar
+from sct_opt.tracing.trace import TracedFunction, is_traced, make_inputs, make_parameters, output_ids, trace_function
+
+__all__ = [
+    "Traced",
+    "TracedFunction",
+    "TracedScalar",
+    "functions",
+    "ifelse",
+    "ignore_derivatives",
+    "is_traced",
+    "make_inputs",
+    "make_parameters",
+    "output_ids",
+    "trace_function",
+    "where",
+]

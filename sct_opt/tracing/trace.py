@@ -1,0 +1,160 @@
+"""Trace a Python function: make traced arguments, call it, take the node ids of what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sct_opt.errors import ShapeError, TracingError
+from sct_opt.tape import Array, ConstantsPolicy, Tape, TapeBuilder
+from sct_opt.tracing.array import Traced
+from sct_opt.tracing.base import TracedBase, ids_of
+
+
+@dataclass(frozen=True, slots=True)
+class TracedFunction:
+    """A function on a tape.
+
+    Attributes:
+        tape: its outputs are the function's, flattened in C order and concatenated in the order returned.
+        input_shape: shape of ``x``.
+        output_shape: shape of what was returned; for several outputs of unequal shapes, of the concatenation.
+        output_shapes: shapes of the single outputs if the function returned a tuple.
+    """
+
+    tape: Tape
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    output_shapes: tuple[tuple[int, ...], ...] = field(default=())
+
+
+def make_inputs(builder: TapeBuilder, x: Any) -> Traced:
+    """Append the inputs of a trace: a traced array of the shape of ``x``.
+
+    To call several functions with the same inputs, give each its own ``.copy()``: a function may assign into its argument.
+
+    Args:
+        builder: where to emit.
+        x: numbers, whose values count in local mode only.
+    """
+    values = np.asarray(x, dtype=float)
+    return Traced(builder, builder.inputs(values.size, values.ravel()).reshape(values.shape))
+
+
+def make_parameters(builder: TapeBuilder, values: Any) -> Any:
+    """Append parameters: a traced array of the shape of ``values``; dicts, lists of arrays and tuples keep their structure.
+
+    Args:
+        builder: where to emit.
+        values: default values.
+    """
+    if isinstance(values, Mapping):
+        return {name: make_parameters(builder, value) for name, value in values.items()}
+    if isinstance(values, tuple):
+        return tuple(make_parameters(builder, value) for value in values)
+    array = np.asarray(values, dtype=float)
+    traced = Traced(builder, builder.parameter_block(array.ravel()).reshape(array.shape))
+    return traced if array.ndim else traced.item()
+
+
+def output_ids(builder: TapeBuilder, result: Any, what: str = "the function", function: Callable[..., Any] | None = None) -> Array:
+    """Node ids of what a traced function returned, flattened.
+
+    Args:
+        builder: the builder of the trace.
+        result: traced values, numbers, arrays, nested lists of these.
+        what: what to call the function in messages: ``"the objective"``.
+        function: the function, whose name and place messages give.
+
+    Raises:
+        TracingError: the result is None, or nothing that can be computed with.
+    """
+    return shaped_output_ids(builder, result, what, function)[0]
+
+
+def shaped_output_ids(builder: TapeBuilder, result: Any, what: str = "the function", function: Callable[..., Any] | None = None) -> tuple[Array, tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """As `output_ids`, with the shape of the result and, for tuples, the shapes of its parts."""
+    place = _place(what, function)
+    if result is None:
+        raise TracingError(f"{place} returned None\n  mend: end it with a return statement; a function f(y, x) that fills y is traced with out=y")
+    if isinstance(result, (str, bytes, Mapping, set)) or callable(result):
+        raise TracingError(f"{place} returned {type(result).__name__}, not numbers\n  mend: return a number, an array, or a list or tuple of these")
+    if type(result).__module__.startswith("scipy.sparse"):
+        raise TracingError(f"{place} returned a scipy.sparse {type(result).__name__}\n  mend: return result.data for its stored entries, or result.toarray()")
+    if isinstance(result, (list, tuple)):
+        parts = [shaped_output_ids(builder, part, what, function) for part in result]
+        shapes = tuple(shape for _, shape, _ in parts)
+        flat = np.concatenate([ids for ids, _, _ in parts]) if parts else np.zeros(0, dtype=np.int32)
+        same = len(set(shapes)) == 1
+        return flat, (len(parts), *shapes[0]) if same else (flat.size,), shapes if isinstance(result, tuple) else ()
+    try:
+        ids = ids_of(builder, result)
+    except TracingError as error:
+        raise type(error)(f"{place} returned something that cannot be used: {error}") from error
+    return ids.ravel(), ids.shape, ()
+
+
+def _place(what: str, function: Callable[..., Any] | None) -> str:
+    code = getattr(function, "__code__", None)
+    name = getattr(function, "__qualname__", None) or (type(function).__name__ if function is not None else "")
+    named = f"{what} {name}".strip() if name else what
+    return f"{named} ({code.co_filename}:{code.co_firstlineno})" if code is not None else named
+
+
+def trace_function(
+    f: Callable[..., Any],
+    x: Any,
+    *,
+    constants: ConstantsPolicy = "exact",
+    local: bool = False,
+    out: Any = None,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    parameters: Any = None,
+) -> TracedFunction:
+    """Trace ``f(x, *args, **kwargs)``, or ``f(out, x, *args, **kwargs)`` if it fills ``out``.
+
+    Args:
+        f: the function.
+        x: where its argument's shape is taken from, and in local mode its value.
+        constants: what becomes of zero factors, see `TapeBuilder`.
+        local: let comparisons follow the branch taken at ``x``.
+        out: an array to be filled; only its shape and values are used.
+        args: further positional arguments, passed unchanged.
+        kwargs: keyword arguments, passed unchanged.
+        parameters: numbers that may change later without a new trace; passed traced, right after ``x``.
+
+    Returns:
+        The tape and the shapes.
+
+    Raises:
+        TracingError: the function cannot be traced soundly; the message names the line and the mend.
+
+    >>> traced = trace_function(lambda x: x[1:] * x[:-1], np.zeros(3))
+    >>> traced.output_shape, traced.tape.num_outputs
+    ((2,), 2)
+    """
+    try:
+        values = np.asarray(x, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"x is not an array of real numbers: {error}") from error
+    builder = TapeBuilder(constants, local)
+    inputs = make_inputs(builder, values)
+    positional = (inputs.copy() if values.ndim else inputs.item(),)
+    if parameters is not None:
+        positional += (make_parameters(builder, parameters),)
+    if out is None:
+        result = f(*positional, *args, **(kwargs or {}))
+    else:
+        result = Traced(builder, np.array(ids_of(builder, np.asarray(out, dtype=float))))
+        f(result, *positional, *args, **(kwargs or {}))
+    ids, shape, shapes = shaped_output_ids(builder, result, function=f)
+    return TracedFunction(builder.freeze(ids), values.shape, shape, shapes)
+
+
+def is_traced(value: Any) -> bool:
+    """Whether a value is a traced scalar or array."""
+    return isinstance(value, TracedBase)
