@@ -1,0 +1,59 @@
+"""A solution written back into the Pyomo model that it belongs to.
+
+Multipliers get the signs that the ipopt executable writes through the AMPL interface (AmplTNLP.cpp): ``-lambda``,
+``z_L`` and ``-z_U`` for a minimization, the opposite for a maximization.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pyomo.core.base.suffix import active_import_suffix_generator
+from pyomo.core.staleflag import StaleFlagManager
+
+from sct_opt.adapters.pyomo.model import Translation
+
+Array = np.ndarray[Any, Any]
+
+
+def load_solution(translation: Translation, result: Any) -> None:
+    """Set the model's variables, and fill its import suffixes.
+
+    Args:
+        translation: the solved model.
+        result: what the solver returned.
+    """
+    load_variables(translation, result.x)
+    for name, suffix in active_import_suffix_generator(translation.model):
+        entries = suffix_values(translation, result, name)
+        if entries is None:
+            continue
+        suffix.clear()
+        components, numbers = entries
+        suffix.update(zip(components, numbers.tolist(), strict=True))
+
+
+def load_variables(translation: Translation, x: Array) -> None:
+    """Set the values of the model's variables; all others become stale."""
+    StaleFlagManager.mark_all_as_stale(delayed=True)
+    for variable, number in zip(translation.variables, x.tolist(), strict=True):
+        if not variable.fixed:
+            variable.set_value(number, skip_validation=True)
+    StaleFlagManager.mark_all_as_stale(delayed=True)
+
+
+def suffix_values(translation: Translation, result: Any, name: str) -> tuple[list[Any], Array] | None:
+    """Components and values of one of the suffixes ``dual``, ``rc``, ``ipopt_zL_out`` and ``ipopt_zU_out``; None for others."""
+    sign = -1.0 if translation.maximize else 1.0
+    if name == "dual":
+        return translation.constraints, -sign * result.constraint_multipliers
+    lower, upper = sign * result.lower_multipliers, -sign * result.upper_multipliers
+    if name == "ipopt_zL_out":
+        return translation.variables, lower
+    if name == "ipopt_zU_out":
+        return translation.variables, upper
+    if name == "rc":
+        # The bound that is active has the larger multiplier.
+        return translation.variables, np.where(np.abs(upper) > np.abs(lower), upper, lower)
+    return None
