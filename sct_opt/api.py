@@ -58,7 +58,7 @@ def jacobian_sparsity(
     Examples:
         >>> print(jacobian_sparsity(lambda x: [x[0] ** 2, 2 * x[0] * x[1] ** 2, np.sin(x[2])], np.ones(3)))
         3×3 SparsityPattern with 4 structural nonzeros
-        ⎡⠙⠄⎤
+        ⎡⠓⠄⎤
     """
     tape, flags = _traced(f, x, detector, out)
     return jacobian_pattern(tape, flags)
