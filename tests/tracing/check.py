@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import pathlib
-
 import numpy as np
 
 from sct_opt.tracing import trace_function
-
-_path = pathlib.Path(__file__).parent.parent / "tape_oracle.py"
-_spec = importlib.util.spec_from_file_location("tape_oracle", _path)
-oracle = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(oracle)
+from tests import tape_oracle as oracle
 
 
 def assert_traces(f, x, *, shape=True, derivatives=True, rtol=1e-12, seed=0, positive=False):
