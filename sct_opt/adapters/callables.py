@@ -230,11 +230,11 @@ def _side(value: Any, free: float, shape: tuple[int, ...], what: str) -> Array:
 
 def _start(x0: ArrayLike) -> Array:
     try:
-        start = np.array(x0, dtype=float)
+        start = np.array([] if x0 is None else x0, dtype=float)
     except (TypeError, ValueError):
         raise ProblemError(f"the start x0 must be an array of numbers, but is {x0!r:.80}") from None
     if start.size == 0:
-        raise ProblemError("the problem has no variables: x0 is empty; nothing is left to optimize")
+        raise ProblemError("the problem has no variables: x0 is empty; give a start with one number per variable")
     return start
 
 

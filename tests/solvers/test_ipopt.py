@@ -6,6 +6,7 @@ import subprocess
 import sys
 import traceback
 
+import cyipopt
 import numpy as np
 import pytest
 
@@ -438,8 +439,6 @@ def test_missing_cyipopt_names_the_command(monkeypatch):
 
 
 def test_the_problem_is_a_cyipopt_problem_object():
-    import cyipopt
-
     nlp = hs071()
     problem = cyipopt.Problem(n=nlp.n, m=nlp.m, problem_obj=nlp, lb=nlp.lb, ub=nlp.ub, cl=nlp.cl, cu=nlp.cu)
     problem.add_option("print_level", 0)
