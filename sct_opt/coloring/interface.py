@@ -13,11 +13,16 @@ from sct_opt.coloring import closed
 from sct_opt.coloring.graph import Graph, Ints, adjacency_graph, augmented_graph, narrow, transposed
 from sct_opt.coloring.greedy import color_side, color_stars, color_trees, improved
 from sct_opt.coloring.neutral import without_unused_colors
+from sct_opt.coloring.optimal import optimal_graph, optimal_side
 from sct_opt.coloring.order import OrderLike, graph_order, one_sided_order, resolve_orders
 from sct_opt.coloring.result import ColoringResult, Decompression, Partition, Structure
 from sct_opt.coloring.split import split_coloring
 from sct_opt.errors import ColoringError, ShapeError
 from sct_opt.pattern import SparsityPattern
+
+_PROOF_NODES = 300_000  # search nodes of order="optimal": some seconds
+_POLISH_NODES = 5_000  # and of the last step of order="best", for patterns with at most...
+_POLISH_SIZE = 64  # ...so many vertices
 
 Forced = ArrayLike | tuple[ArrayLike, ArrayLike] | None
 
@@ -114,8 +119,9 @@ class _Task:
         self.decompression: Decompression = decompression
         self.order = order
         self.optimal = isinstance(order, str) and order == "optimal"
-        self.orders = ("natural",) if self.optimal else resolve_orders(order)
-        self.rounds = 12 if isinstance(order, str) and order == "best" else 0
+        self.thorough = self.optimal or (isinstance(order, str) and order == "best")
+        self.orders = resolve_orders("best" if self.optimal else order)
+        self.rounds = 12 if self.thorough else 0
         self.postprocess = postprocess
         self.closed_forms = closed_forms
         self.seed = seed
@@ -159,12 +165,12 @@ class _Task:
             if colors is not None:
                 return self._without_empty(partition, colors)
         by_rows = narrow(pattern)
-        if partition == "row" and not self.optimal and self.orders in {("natural",), ("random",)}:
+        if partition == "row" and self.orders in {("natural",), ("random",)}:
             by_columns = by_rows  # these orders do not look at the columns
         else:
             by_columns = transposed(pattern)[:2]
         vertices, others = (by_columns, by_rows) if partition == "column" else (by_rows, by_columns)
-        n_others = others[0].size - 1
+        n_others = pattern.shape[0] if partition == "column" else pattern.shape[1]
         bound = int(np.diff(others[0]).max(initial=0))
         colors = improved(
             partial(color_side, vertices, n_others, forced=forced, what=partition),
@@ -173,7 +179,26 @@ class _Task:
             bound,
             self.rounds,
         )
-        return colors if forced is not None else self._without_empty(partition, colors)
+        if forced is not None:
+            return colors
+        if self._searches(colors.size):
+            colors = self._proven(*optimal_side(vertices, others, colors, self._nodes))
+        return self._without_empty(partition, colors)
+
+    def _searches(self, size: int) -> bool:
+        return self.optimal or (self.thorough and size <= _POLISH_SIZE)
+
+    @property
+    def _nodes(self) -> int:
+        return _PROOF_NODES if self.optimal else _POLISH_NODES
+
+    def _proven(self, colors: Ints, proven: bool) -> Ints:
+        if self.optimal and not proven:
+            raise ColoringError(
+                f"the exact search found no proof within {_PROOF_NODES} steps; this pattern of shape {self.pattern.shape} "
+                'is too hard for order="optimal", use order="best"'
+            )
+        return colors
 
     def _without_empty(self, partition: Partition, colors: Ints) -> Ints:
         """Columns without entries need no color."""
@@ -187,7 +212,12 @@ class _Task:
             colors = closed.symmetric(self.pattern, self.decompression)
             if colors is not None:
                 return without_unused_colors(graph, colors, self.decompression) if self.postprocess else colors
-        return self._colored(graph, forced, _count)
+        return self._searched(graph, forced, self._colored(graph, forced, _count))
+
+    def _searched(self, graph: Graph, forced: Ints | None, colors: Ints) -> Ints:
+        if forced is not None or not self._searches(graph.n_vertices):
+            return colors
+        return self._proven(*optimal_graph(graph, colors, self.decompression, self.postprocess, self._nodes))
 
     def _bidirectional(self, forced: Ints | None) -> tuple[Ints, Ints]:
         n = self.pattern.shape[1]
@@ -195,14 +225,16 @@ class _Task:
         def count(colors: Ints) -> int:
             return _count(colors[:n]) + _count(colors[n:])
 
-        colors = self._colored(augmented_graph(self.pattern), forced, count)
+        graph = augmented_graph(self.pattern)
+        colors = self._colored(graph, forced, count)
         rows, columns = colors[n:], colors[:n]
         if self.postprocess and forced is None:
             for order in dict.fromkeys(order if isinstance(order, str) else "natural" for order in self.orders):
                 split_rows, split_columns = split_coloring(self.pattern, order, self.seed)
                 if _count(split_rows) + _count(split_columns) < _count(rows) + _count(columns):
                     rows, columns = split_rows, split_columns
-        return rows, columns
+        colors = self._searched(graph, forced, np.concatenate([columns, rows]))
+        return colors[n:], colors[:n]
 
     def _colored(self, graph: Graph, forced: Ints | None, count: Any) -> Ints:
         method = color_stars if self.decompression == "direct" else color_trees

@@ -22,9 +22,9 @@ def draw_patterns(name: str, nlp: NLP, path: Path) -> Path:
     figure.suptitle(name)
     left, right = figure.subplots(1, 2)
     nlp.jacobian_pattern.plot(ax=left, coloring=nlp.jacobian_coloring)
-    left.set_title(f"Jacobian of the constraints: {nlp.jacobian_pattern.nnz:,} entries, {nlp.jacobian_colors} colors")
+    left.set_title(f"Jacobian of the constraints: {nlp.jacobian_pattern.nnz:,} entries, {nlp.jacobian_coloring.num_colors} colors")
     nlp.hessian_pattern.plot(ax=right, coloring=nlp.hessian_coloring)
-    right.set_title(f"Hessian of the Lagrangian: {nlp.hessian_pattern.nnz:,} entries, {nlp.hessian_colors} colors")
+    right.set_title(f"Hessian of the Lagrangian: {nlp.hessian_pattern.nnz:,} entries, {nlp.hessian_coloring.num_colors} colors")
     for axes in (left, right):
         axes.title.set_fontsize(9)
     return _save(figure, path)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sct_opt.api import from_callables, from_casadi, from_pyomo
+from sct_opt import from_callables, from_casadi, from_pyomo
 
 if TYPE_CHECKING:
     from sct_opt.nlp import NLP

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from sct_opt.api import solve
+from sct_opt import solve
 from sct_opt.demo.figures import draw_chains, draw_curves, draw_patterns
 from sct_opt.demo.models import Curves, Problem, problems
 from sct_opt.nlp import NLP
@@ -38,7 +39,12 @@ class Outcome:
     @property
     def difference(self) -> float:
         """Relative difference of the objective to the reference."""
-        return abs(self.objective - self.problem.reference) / max(1.0, abs(self.problem.reference))
+        return abs(self.objective / self.problem.reference - 1.0)
+
+    @property
+    def good(self) -> bool:
+        """Whether the reference optimum was reached."""
+        return self.success and self.difference <= TOLERANCE
 
 
 def run(output: Path, quick: bool, console: Console) -> int:
@@ -64,10 +70,11 @@ def run(output: Path, quick: bool, console: Console) -> int:
             progress.advance(task)
         progress.update(task, description="Drawing")
         figures = _draw(outcomes, output)
-    console.print(_table(outcomes))
+    for table in _tables(outcomes):
+        console.print(table)
     for figure in figures:
         console.print(f"figure: {figure}", highlight=False, soft_wrap=True)
-    failed = [o for o in outcomes if not (o.success and o.difference <= TOLERANCE)]
+    failed = [o for o in outcomes if not o.good]
     for outcome in failed:
         console.print(f"[bold red]{outcome.problem.name}: objective {outcome.objective:.9g}, expected {outcome.problem.reference:.9g}[/]")
     if not failed:
@@ -87,19 +94,31 @@ def _solve(problem: Problem) -> Outcome:
     return Outcome(problem, model.nlp, result.x, curves, traced - start, prepare, solved - ready, int(result.nit), float(result.fun), bool(result.success))
 
 
-def _table(outcomes: list[Outcome]) -> Table:
-    table = Table(title="sct_opt demo", caption="Times in seconds; colors: Jacobian / Hessian of the Lagrangian; the first problem pays for loading the kernels.")
-    table.add_column("problem", no_wrap=True)
-    for heading in ("n", "m", "nnz J", "nnz H", "colors", "trace", "detect", "color", "solve", "iter.", "objective", "reference", "difference"):
-        table.add_column(heading, justify="right")
+def _tables(outcomes: list[Outcome]) -> list[Table]:
+    """Two tables that fit a terminal of 80 columns: structure, then times and results."""
+    structure = Table(title="Structure", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, caption="nnz H counts the lower triangle.")
+    structure.add_column("problem", no_wrap=True)
+    for heading in ("n", "m", "nnz J", "nnz H", "colors J", "H"):
+        structure.add_column(heading, justify="right")
+    results = Table(
+        title="Seconds and results",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        caption="The first problem of each front end also pays for loading it and the kernels.",
+    )
+    results.add_column("problem", no_wrap=True)
+    for heading in ("trace", "detect", "color", "solve", "iter.", "objective", "reference"):
+        results.add_column(heading, justify="right")
     for o in outcomes:
-        colors = f"{o.nlp.jacobian_colors} / {o.nlp.hessian_colors}"
         lower = o.nlp.hessianstructure()[0].size
-        numbers = [f"{o.nlp.n:,}", f"{o.nlp.m:,}", f"{o.nlp.jacobian_pattern.nnz:,}", f"{lower:,}", colors]
-        times = [f"{seconds:.3f}" for seconds in (o.trace, o.prepare["detect"], o.prepare["color"], o.solve)]
-        good = o.success and o.difference <= TOLERANCE
-        table.add_row(o.problem.name, *numbers, *times, str(o.iterations), f"{o.objective:.9g}", f"{o.problem.reference:.9g}", f"[{'green' if good else 'red'}]{o.difference:.1e}[/]")
-    return table
+        colors = o.nlp.jacobian_coloring.num_colors, o.nlp.hessian_coloring.num_colors
+        counts = (o.nlp.n, o.nlp.m, o.nlp.jacobian_pattern.nnz, lower, *colors)
+        structure.add_row(o.problem.name, *(f"{count:,}" for count in counts))
+        times = [f"{seconds:.2f}" for seconds in (o.trace, o.prepare["detect"], o.prepare["color"], o.solve)]
+        style = "green" if o.good else "red"
+        results.add_row(o.problem.key, *times, str(o.iterations), f"[{style}]{o.objective:.9g}[/]", f"{o.problem.reference:.9g}")
+    return [structure, results]
 
 
 def _draw(outcomes: list[Outcome], output: Path) -> list[Path]:
