@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,7 @@ def install_ipopt_command(
     """Make IPOPT work in this environment: build cyipopt if it does not work yet."""
     from sct_opt.solvers.install import install_ipopt  # noqa: PLC0415 - only this command needs it
 
-    console = Console(highlight=False)
+    console = _console()
     try:
         with console.status("looking for a cyipopt that works …") as status:
 
@@ -80,7 +81,7 @@ def doctor(strict: bool) -> None:
     """
     from sct_opt.solvers.doctor import examine  # noqa: PLC0415 - only this command needs it
 
-    console = Console(highlight=False)
+    console = _console()
     checks = []
     with console.status("examining …") as status:
         for check in examine():
@@ -94,6 +95,12 @@ def doctor(strict: bool) -> None:
             console.print(f"  {check.name}: [bold]{escape(check.mend)}[/]", soft_wrap=True)
     states = {check.state for check in checks}
     sys.exit(1 if "missing" in states or (strict and "optional" in states) else 0)
+
+
+def _console() -> Console:
+    """Return a console that is wide enough for tables where the output goes into a file or a log."""
+    narrow = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(highlight=False, width=140 if narrow else None)
 
 
 def _table(checks: list[Check]) -> Table:
@@ -121,7 +128,7 @@ def demo(output: Path, quick: bool) -> None:
     import sct_opt.demo  # noqa: PLC0415 - the demo imports every optional dependency
 
     try:
-        sys.exit(sct_opt.demo.run(output, quick, Console()))
+        sys.exit(sct_opt.demo.run(output, quick, _console()))
     except SctOptError as error:
         raise click.ClickException(str(error)) from error
 
