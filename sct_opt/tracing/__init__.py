@@ -3,13 +3,15 @@
 from sct_opt.tracing import functions
 from sct_opt.tracing.array import Traced
 from sct_opt.tracing.control import ifelse, ignore_derivatives, where
+from sct_opt.tracing.idioms import tracing
 from sct_opt.tracing.scalar import TracedScalar
-from sct_opt.tracing.trace import TracedFunction, is_traced, make_inputs, make_parameters, output_ids, trace_function
+from sct_opt.tracing.trace import TracedFunction, call_traced, is_traced, make_inputs, make_parameters, output_ids, trace_function
 
 __all__ = [
     "Traced",
     "TracedFunction",
     "TracedScalar",
+    "call_traced",
     "functions",
     "ifelse",
     "ignore_derivatives",
@@ -18,5 +20,6 @@ __all__ = [
     "make_parameters",
     "output_ids",
     "trace_function",
+    "tracing",
     "where",
 ]

@@ -127,16 +127,16 @@ class Traced(TracedBase):
         return complex(self._only())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        frame = sys._getframe(1)
-        if frame.f_code.co_name in ("_matmul_dispatch", "_rmatmul_dispatch", "multiply") and frame.f_globals.get("__name__", "").startswith("scipy.sparse"):
+        if _asked_by_sparse():
             # A 0-d object array makes scipy.sparse return NotImplemented, so that Python asks __rmatmul__ next.
             scalar = np.empty((), dtype=object)
             scalar[()] = self
             return scalar
-        if dtype is not None and np.dtype(dtype) != object:
+        if dtype is None or np.dtype(dtype) != object:
             if (self.ids < 0).all():
-                return np.array(self.builder.constant_value(self.ids), dtype=dtype)
-            raise missing_primal("array", self.builder.local)
+                return np.array(self.builder.constant_value(self.ids), dtype=dtype or self.dtype)
+            if dtype is not None:
+                raise missing_primal("array", self.builder.local)
         array = np.empty(self.ids.size, dtype=object)
         make, builder = SCALARS[self.kind], self.builder
         array[:] = [make(builder, i) for i in self.ids.ravel().tolist()]
@@ -189,7 +189,7 @@ class Traced(TracedBase):
 
     def tolist(self) -> Any:
         """Nested lists of traced scalars."""
-        return self.__array__().tolist()
+        return self.__array__(object).tolist()
 
     # -- methods that only move entries about ------------------------------------------------------------------------
 
@@ -252,6 +252,14 @@ class Traced(TracedBase):
     def sort(self, axis: int = -1, **kwargs: Any) -> None:
         """Sort in place."""
         self[...] = np.sort(self, axis=axis)  # type: ignore[call-overload]
+
+
+def _asked_by_sparse() -> bool:
+    """Whether a scipy.sparse operator is trying to convert the other operand."""
+    frame = sys._getframe(2)
+    if frame.f_globals.get("__name__") == "sct_opt.tracing.idioms" and frame.f_back is not None:
+        frame = frame.f_back  # the stand-in of np.asanyarray
+    return frame.f_code.co_name in ("_matmul_dispatch", "_rmatmul_dispatch") and frame.f_globals.get("__name__", "").startswith("scipy.sparse")
 
 
 def plain_key(key: Any) -> Any:

@@ -60,9 +60,26 @@ class TracedBase:
     def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         implementation = FUNCTIONS.get(function)
         if implementation is None:
+            plain_args, plain_kwargs = constants_only(args), constants_only(kwargs)
+            if plain_args is not None and plain_kwargs is not None:
+                return function(*plain_args, **plain_kwargs)
             module = getattr(function, "__module__", "numpy")
             raise unsupported(f"{module}.{getattr(function, '__name__', function)}")
         return implementation(*args, **kwargs)
+
+
+def constants_only(value: Any) -> Any:
+    """The argument with constants in place of traced values, None if one of these is no constant."""
+    if isinstance(value, TracedBase):
+        ids = node_ids(value)
+        return None if ids.size and ids.max() >= 0 else np.asarray(value)
+    if isinstance(value, (list, tuple)):
+        parts = [constants_only(item) for item in value]
+        return None if any(p is None and item is not None for p, item in zip(parts, value, strict=True)) else type(value)(parts)
+    if isinstance(value, dict):
+        values = {key: constants_only(item) for key, item in value.items()}
+        return None if any(v is None and value[key] is not None for key, v in values.items()) else values
+    return value
 
 
 def node_ids(value: Any) -> Array:

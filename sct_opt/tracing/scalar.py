@@ -63,10 +63,11 @@ class TracedScalar(TracedBase):
         return complex(plain_number(self, "complex"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if dtype is not None and np.dtype(dtype) != object:
+        if dtype is None or np.dtype(dtype) != object:
             if self.id < 0:
-                return np.array(self.builder.constant_value(self.id), dtype=dtype)
-            raise missing_primal("float", self.builder.local)
+                return np.array(self.builder.constant_value(self.id), dtype=dtype or self.dtype)
+            if dtype is not None:
+                raise missing_primal("float", self.builder.local)
         array = np.empty((), dtype=object)
         array[()] = self
         return array

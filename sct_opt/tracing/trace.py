@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from sct_opt.errors import ShapeError, TracingError
+from sct_opt.errors import MissingPrimalError, ShapeError, TracingError
 from sct_opt.tape import Array, ConstantsPolicy, Tape, TapeBuilder
 from sct_opt.tracing.array import Traced
 from sct_opt.tracing.base import TracedBase, ids_of
+from sct_opt.tracing.idioms import tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,35 @@ def make_parameters(builder: TapeBuilder, values: Any) -> Any:
     array = np.asarray(values, dtype=float)
     traced = Traced(builder, builder.parameter_block(array.ravel()).reshape(array.shape))
     return traced if array.ndim else traced.item()
+
+
+def call_traced(builder: TapeBuilder, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function with traced arguments, in such a way that ordinary NumPy code works unchanged.
+
+    Args:
+        builder: the builder of the trace.
+        function: what to call.
+        args: positional arguments, traced or not.
+        kwargs: keyword arguments.
+
+    Returns:
+        What the function returned; `output_ids` takes it from there.
+
+    Raises:
+        MissingPrimalError: a traced value was used as an index of a plain array, besides what the function raises.
+    """
+    with tracing(builder, function):
+        try:
+            return function(*args, **kwargs)
+        except IndexError as error:
+            if not str(error).startswith(("only integers, slices", "arrays used as indices must be")):
+                raise
+            # NumPy asked a traced value for its integer, and drops the answer
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            raise MissingPrimalError(
+                f"an index is not an integer: {error}\n  at {last.filename}:{last.lineno} in {last.name}: `{last.line}`\n"
+                "  mend: if the index depends on x, choose with so.where or interpolate with np.interp; at one point, detect with so.TracerLocalSparsityDetector()"
+            ) from error
 
 
 def output_ids(builder: TapeBuilder, result: Any, what: str = "the function", function: Callable[..., Any] | None = None) -> Array:
@@ -147,10 +178,10 @@ def trace_function(
     if parameters is not None:
         positional += (make_parameters(builder, parameters),)
     if out is None:
-        result = f(*positional, *args, **(kwargs or {}))
+        result = call_traced(builder, f, *positional, *args, **(kwargs or {}))
     else:
         result = Traced(builder, np.array(ids_of(builder, np.asarray(out, dtype=float))))
-        f(result, *positional, *args, **(kwargs or {}))
+        call_traced(builder, f, result, *positional, *args, **(kwargs or {}))
     ids, shape, shapes = shaped_output_ids(builder, result, function=f)
     return TracedFunction(builder.freeze(ids), values.shape, shape, shapes)
 

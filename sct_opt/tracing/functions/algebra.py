@@ -12,7 +12,7 @@ import numpy as np
 from sct_opt.ops import OPCODE
 from sct_opt.tape import Array, TapeBuilder
 from sct_opt.tracing.array import Traced, traced
-from sct_opt.tracing.base import TracedBase, builder_of, ids_of, implements
+from sct_opt.tracing.base import TracedBase, builder_of, ids_of, implements, node_ids
 from sct_opt.tracing.location import unsupported, where
 from sct_opt.tracing.ufuncs import as_traced, assign, special, weighted_sum
 
@@ -20,9 +20,10 @@ _MUL = OPCODE["mul"]
 
 
 def plain(value: Any) -> Any:
-    """A constant operand as an array of numbers, None if it is traced or holds traced values."""
+    """A constant operand as an array of numbers, None if it depends on anything."""
     if isinstance(value, TracedBase):
-        return None
+        ids = node_ids(value)
+        return value.builder.constant_value(ids) if ids.size == 0 or ids.max() < 0 else None
     array = np.asarray(value)
     if array.dtype == object:
         try:
