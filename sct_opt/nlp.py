@@ -264,20 +264,21 @@ class NLP:
         """Coloring that compresses the Lagrangian's Hessian."""
         return self._lagrangian.hessian_coloring
 
-    def prepare(self) -> dict[str, float]:
+    def prepare(self, hessian: bool = True) -> dict[str, float]:
         """Find patterns and colorings now rather than at the first evaluation.
+
+        Args:
+            hessian: Whether the Hessian's are wanted too.
 
         Returns:
             `timings`: seconds for ``detect`` and ``color``, and for ``trace`` if an adapter measured it.
         """
-        for stage, names in (
-            ("detect", ("jacobian_pattern", "hessian_pattern")),
-            ("color", ("jacobian_coloring", "hessian_coloring")),
-        ):
+        matrices = ("jacobian", "hessian") if hessian else ("jacobian",)
+        for stage, what in (("detect", "pattern"), ("color", "coloring")):
             start = time.perf_counter()
-            for name in names:
-                getattr(self, name)
-            self.timings.setdefault(stage, time.perf_counter() - start)
+            for matrix in matrices:
+                getattr(self, f"{matrix}_{what}")
+            self.timings[stage] = self.timings.get(stage, 0.0) + time.perf_counter() - start
         return self.timings
 
     # -- cyipopt's protocol ----------------------------------------------------------------------------------------

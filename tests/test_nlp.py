@@ -203,8 +203,8 @@ def test_prepare_reports_timings():
     nlp.timings["trace"] = 0.5
     timings = nlp.prepare()
     assert set(timings) == {"trace", "detect", "color"}
-    before = dict(timings)
-    assert nlp.prepare() == before
+    assert min(timings.values()) > 0
+    assert nlp.prepare() is nlp.timings
 
 
 def test_repr_says_what_it_is():

@@ -7,9 +7,13 @@ later solve.  `_Callbacks` therefore keeps exceptions itself, refuses all furthe
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,31 +149,33 @@ def solve(
         raise ShapeError(f"x0 has {start.size} entries, but the problem has {nlp.n} variables")
     nlp.check_start(start)
     warm = None if multipliers is None else _multipliers(nlp, multipliers)
-    nlp.prepare()
-    callbacks = _Callbacks(nlp, callback, cyipopt.CyIpoptEvaluationError)
+    # `sb` keeps IPOPT from printing its banner.
+    settings = {"print_level": 0, "sb": "yes"} | (_WARM_START if warm else {}) | dict(options or {})
+    exact = str(settings.get("hessian_approximation", "exact")).lower() != "limited-memory"
+    nlp.prepare(hessian=exact)
+    callbacks = _Callbacks(nlp, callback, cyipopt.CyIpoptEvaluationError, exact)
     problem = cyipopt.Problem(n=nlp.n, m=nlp.m, problem_obj=callbacks, lb=nlp.lb, ub=nlp.ub, cl=nlp.cl, cu=nlp.cu)
     callbacks.problem = problem
-    # `sb` keeps IPOPT from printing its banner.
-    for name, value in ({"print_level": 0, "sb": "yes"} | (_WARM_START if warm else {}) | dict(options or {})).items():
+    for name, value in settings.items():
         set_option(problem, name, value)
     began = time.perf_counter()
-    interrupt: KeyboardInterrupt | None = None
     try:
-        x, info = problem.solve(start, *(warm or ()))
-    except KeyboardInterrupt as error:  # struck between two callbacks, where only cyipopt could catch it
-        interrupt, x, info = error, callbacks.last_x if callbacks.last_x is not None else start, {}
+        with _interrupts(callbacks):
+            x, info = problem.solve(start, *(warm or ()))
+    except KeyboardInterrupt as error:  # struck where only cyipopt could catch it
+        callbacks.error = callbacks.error or error
+        x, info = start if callbacks.last_x is None else callbacks.last_x, {}
     finally:
         ended = time.perf_counter()
         callbacks.problem = None
         problem.close()
     timings = {"setup": began - clock, "solve": ended - began} | callbacks.seconds
     result = _result(nlp, callbacks, x, info, timings)
-    failure = callbacks.error or interrupt
-    if isinstance(failure, KeyboardInterrupt):
-        failure.__dict__["result"] = result
-        failure.add_note("IPOPT was interrupted; the last iterate is in this exception's attribute `result`.")
-    if failure is not None:
-        raise failure
+    if isinstance(callbacks.error, KeyboardInterrupt):
+        callbacks.error.__dict__["result"] = result
+        callbacks.error.add_note("IPOPT was interrupted; the last iterate is in this exception's attribute `result`.")
+    if callbacks.error is not None:
+        raise callbacks.error
     if result["status"] == _INVALID_NUMBER and callbacks.iterations < 0:
         raise EvaluationError(
             f"{callbacks.nonfinite_sentence() or result['message']}; start elsewhere, or bound the variables so that all is defined there"
@@ -185,35 +191,63 @@ def solve(
     return result
 
 
+@contextmanager
+def _interrupts(callbacks: _Callbacks) -> Iterator[None]:
+    """Let Ctrl-C raise inside functions and callbacks only; elsewhere it is kept until IPOPT next asks for something.
+
+    Raised between callbacks, it would be caught by cyipopt, which then lets IPOPT compute on with unset memory.
+    """
+    in_charge = threading.current_thread() is threading.main_thread()
+    if not in_charge or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def keep_or_raise(number: int, frame: FrameType | None) -> None:
+        if callbacks.inside:
+            raise KeyboardInterrupt
+        callbacks.error = callbacks.error or KeyboardInterrupt()
+
+    signal.signal(signal.SIGINT, keep_or_raise)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class _Callbacks:
     """What cyipopt sees of a problem: its callbacks, timed and counted, with exceptions kept until IPOPT has stopped."""
 
     def __init__(
-        self, nlp: NLP, callback: Callable[[Iteration], Any] | None, evaluation_error: type[Exception]
+        self, nlp: NLP, callback: Callable[[Iteration], Any] | None, evaluation_error: type[Exception], exact: bool
     ) -> None:
         self.nlp = nlp
         self.callback = callback
         self.evaluation_error = evaluation_error
         self.problem: Any = None
         self.error: BaseException | None = None
+        self.inside = False
         self.iterations = -1
         self.last_x: Array | None = None
         self.nonfinite: tuple[Any, ...] | None = None
         self.calls = dict.fromkeys(("objective", "gradient", "constraints", "jacobian", "hessian", "callback"), 0)
         self.seconds = dict.fromkeys(self.calls, 0.0)
         self.jacobianstructure = nlp.jacobianstructure
-        self.hessianstructure = nlp.hessianstructure
+        # Without them cyipopt lets IPOPT approximate the Hessian.
+        self.hessianstructure = nlp.hessianstructure if exact else None
+        self.hessian = self._hessian if exact else None
 
     def _evaluated(self, kind: str, *args: Any) -> Any:
         if self.error is not None:
             raise self.evaluation_error
         start = time.perf_counter()
         try:
+            self.inside = True
             values = getattr(self.nlp, kind)(*args)
         except BaseException as error:
             self.error = error
             raise self.evaluation_error from None
         finally:
+            self.inside = False
             self.calls[kind] += 1
             self.seconds[kind] += time.perf_counter() - start
         return values
@@ -237,7 +271,7 @@ class _Callbacks:
     def jacobian(self, x: Array) -> Array:
         return self._derivative("jacobian", x)
 
-    def hessian(self, x: Array, lagrange: Array, obj_factor: float) -> Array:
+    def _hessian(self, x: Array, lagrange: Array, obj_factor: float) -> Array:
         return self._derivative("hessian", x, lagrange, obj_factor)
 
     def _derivative(self, kind: str, *args: Any) -> Array:
@@ -270,6 +304,7 @@ class _Callbacks:
         start = time.perf_counter()
         sense = -1.0 if self.nlp.maximize else 1.0
         try:
+            self.inside = True
             report = Iteration(
                 iter_count,
                 sense * obj_value,
@@ -291,6 +326,7 @@ class _Callbacks:
             self.error = error
             return False
         finally:
+            self.inside = False
             self.calls["callback"] += 1
             self.seconds["callback"] += time.perf_counter() - start
         return not (isinstance(answer, (bool, np.bool_)) and not answer)

@@ -4,6 +4,7 @@ import builtins
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 
 import cyipopt
@@ -238,6 +239,14 @@ def test_options_are_coerced():
     assert result.nit <= 2
 
 
+def test_limited_memory_hessian_needs_no_second_derivatives():
+    nlp = hs071()
+    result = solve(nlp, options={"hessian_approximation": "limited-memory"})
+    assert result.success
+    assert result.fun == pytest.approx(17.0140173, abs=1e-6)
+    assert result.nhev == 0
+
+
 def test_unknown_option_names_close_matches(capfd):
     with pytest.raises(SolverError, match=r"no option 'max_iters'.*did you mean 'max_iter'"):
         solve(hs071(), options={"max_iters": 5})
@@ -362,6 +371,39 @@ def test_keyboard_interrupt_in_a_function_keeps_the_last_iterate():
     assert caught.value.result.x.shape == (1,)
     assert np.isfinite(caught.value.result.x).all()
     assert function.calls == 6
+
+
+def test_keyboard_interrupt_between_two_functions_is_kept_for_ipopt(monkeypatch):
+    nlp = hs071()
+    gradient = NLP.gradient
+
+    class Interrupting(float):
+        """A number that is struck by Ctrl-C while it is looked at, after the function has returned it."""
+
+        def __float__(self):
+            signal.raise_signal(signal.SIGINT)
+            return super().__float__()
+
+    calls = []
+
+    def objective(self, x):
+        calls.append(x)
+        return Interrupting(17.0) if len(calls) == 3 else float(gradient(self, x) @ x)
+
+    monkeypatch.setattr(NLP, "objective", objective)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        solve(nlp)
+    assert len(calls) == 3
+    assert caught.value.result.message == "Interrupted."
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_other_threads_can_solve():
+    results = []
+    thread = threading.Thread(target=lambda: results.append(solve(hs071())))
+    thread.start()
+    thread.join()
+    assert results[0].success
 
 
 # -- bad numbers ------------------------------------------------------------------------------------------------------
