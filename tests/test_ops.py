@@ -8,7 +8,20 @@ import scipy.special
 
 from sct_opt import sweep_kernels
 from sct_opt.errors import UnsupportedOperatorError
-from sct_opt.ops import FLAG_A, FLAG_AA, FLAG_AB, FLAG_B, FLAG_BB, OPCODE, OPS, UFUNC, Op, array_function, opcode, structural_flags
+from sct_opt.ops import (
+    FLAG_A,
+    FLAG_AA,
+    FLAG_AB,
+    FLAG_B,
+    FLAG_BB,
+    OPCODE,
+    OPS,
+    UFUNC,
+    Op,
+    array_function,
+    opcode,
+    structural_flags,
+)
 from sct_opt.sweeps import Sweeps
 from sct_opt.tape import TapeBuilder
 
@@ -31,11 +44,17 @@ def signed_points(op: Op, count: int = 60) -> list[np.ndarray]:
     return list(kept)
 
 
-def value_and_partials(op: Op, args: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray | None], list[np.ndarray | None]]:
+def value_and_partials(
+    op: Op, args: list[np.ndarray]
+) -> tuple[np.ndarray, list[np.ndarray | None], list[np.ndarray | None]]:
     value = op.evaluate(*args)
 
     def partial(expression: str | None) -> np.ndarray | None:
-        return None if expression is None else np.broadcast_to(array_function(expression, op.arity)(*args, value), value.shape)
+        return (
+            None
+            if expression is None
+            else np.broadcast_to(array_function(expression, op.arity)(*args, value), value.shape)
+        )
 
     return value, [partial(e) for e in op.d], [partial(e) for e in op.dd]
 
@@ -71,7 +90,7 @@ def test_second_partials_match_differences(op: Op) -> None:
         plus = np.asarray(value_and_partials(op, shifted(args, k, STEP))[1][j])
         minus = np.asarray(value_and_partials(op, shifted(args, k, -STEP))[1][j])
         smooth = np.abs(plus - minus) < 0.1 * (1 + np.abs(plus))
-        if op.name == "powc" and k == 1 or op.name == "cpow" and k == 0:
+        if (op.name == "powc" and k == 1) or (op.name == "cpow" and k == 0):
             continue
         numbers = np.zeros_like(args[0]) if expected is None else expected
         np.testing.assert_allclose(numbers[smooth], ((plus - minus) / (2 * STEP))[smooth], rtol=5e-5, atol=5e-5)

@@ -65,7 +65,15 @@ def hs071() -> Model:
     def constraints(x: Array) -> list[Any]:
         return [x[0] * x[1] * x[2] * x[3], x[0] ** 2 + x[1] ** 2 + x[2] ** 2 + x[3] ** 2]
 
-    return Model(from_callables(objective, [1.0, 5.0, 5.0, 1.0], constraints, bounds=(1.0, 5.0), constraint_bounds=([25.0, 40.0], [np.inf, 40.0])))
+    return Model(
+        from_callables(
+            objective,
+            [1.0, 5.0, 5.0, 1.0],
+            constraints,
+            bounds=(1.0, 5.0),
+            constraint_bounds=([25.0, 40.0], [np.inf, 40.0]),
+        )
+    )
 
 
 def luksan_vlcek(n: int) -> Model:
@@ -102,7 +110,9 @@ def jacobson_lele_model() -> Any:
     m.dcost = dae.DerivativeVar(m.cost, wrt=m.t)
     m.position_ode = pyo.Constraint(m.t, rule=lambda m, t: m.dposition[t] == m.speed[t])
     m.speed_ode = pyo.Constraint(m.t, rule=lambda m, t: m.dspeed[t] == -m.speed[t] + m.force[t])
-    m.cost_ode = pyo.Constraint(m.t, rule=lambda m, t: m.dcost[t] == m.position[t] ** 2 + m.speed[t] ** 2 + 0.005 * m.force[t] ** 2)
+    m.cost_ode = pyo.Constraint(
+        m.t, rule=lambda m, t: m.dcost[t] == m.position[t] ** 2 + m.speed[t] ** 2 + 0.005 * m.force[t] ** 2
+    )
     m.ceiling = pyo.Constraint(m.t, rule=lambda m, t: m.speed[t] - 8.0 * (t - 0.5) ** 2 + 0.5 <= 0.0)
     m.start = pyo.ConstraintList()
     m.start.add(m.position[0] == 0.0)
@@ -122,7 +132,9 @@ def jacobson_lele() -> Model:
     def curves(x: Array) -> Curves:
         t = np.array(sorted(model.t))
         drawn = {"position": model.position, "speed": model.speed, "force": model.force}
-        return {name: (t, np.array([variable[time].value for time in sorted(model.t)])) for name, variable in drawn.items()}
+        return {
+            name: (t, np.array([variable[time].value for time in sorted(model.t)])) for name, variable in drawn.items()
+        }
 
     return Model(from_pyomo(model), curves)
 
@@ -217,7 +229,10 @@ def chain_numpy() -> Model:
         bounds[0][k] = bounds[1][k] = value
     target = np.zeros(CHAIN_INTERVALS + 1)
     target[-1] = CHAIN_LENGTH
-    return Model(from_callables(objective, _chain_start(), constraints, bounds=bounds, constraint_bounds=(target, target)), _chain_curves)
+    return Model(
+        from_callables(objective, _chain_start(), constraints, bounds=bounds, constraint_bounds=(target, target)),
+        _chain_curves,
+    )
 
 
 def chain_pyomo() -> Model:
@@ -233,7 +248,10 @@ def chain_pyomo() -> Model:
     m.x[0].fix(CHAIN_LEFT)
     m.x[size - 1].fix(CHAIN_RIGHT)
     m.objective = pyo.Objective(expr=sum(m.weight[k] * m.x[k] * pyo.sqrt(1.0 + m.u[k] ** 2) for k in m.nodes))
-    m.defect = pyo.Constraint(m.nodes, rule=lambda m, k: pyo.Constraint.Skip if k == 0 else m.x[k] - m.x[k - 1] == 0.5 * step * (m.u[k] + m.u[k - 1]))
+    m.defect = pyo.Constraint(
+        m.nodes,
+        rule=lambda m, k: pyo.Constraint.Skip if k == 0 else m.x[k] - m.x[k - 1] == 0.5 * step * (m.u[k] + m.u[k - 1]),
+    )
     m.length = pyo.Constraint(expr=sum(m.weight[k] * pyo.sqrt(1.0 + m.u[k] ** 2) for k in m.nodes) == CHAIN_LENGTH)
     return Model(from_pyomo(m), lambda x: _chain_curves(np.array([m.x[k].value for k in m.nodes])))
 
