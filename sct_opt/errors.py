@@ -21,7 +21,7 @@ class TracingError(SctOptError, TypeError):
 
 
 class MissingPrimalError(TracingError):
-    """A traced value was used where a number is needed (``if``, ``float``, ``int``, ``math.sin``, an index…)."""
+    """A traced value was used where a number is needed (``if``, ``float``, ``int``, ``math.sin``, an index, and so on)."""
 
 
 class UnsupportedOperatorError(TracingError, NotImplementedError):
@@ -33,7 +33,7 @@ class ShapeError(SctOptError, ValueError):
 
 
 class ProblemError(SctOptError, ValueError):
-    """A problem that makes no sense as given: empty, bounds crossed, non-finite start…"""
+    """A problem that makes no sense as given: empty, bounds crossed, a start that is not finite."""
 
 
 class ModelError(SctOptError, ValueError):

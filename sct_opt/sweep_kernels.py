@@ -25,7 +25,15 @@ Array = np.ndarray[Any, Any]
 
 # Names that expressions of the table may use and that Numba compiles directly.
 _NATIVE: dict[str, Any] = {name: getattr(math, name) for name in dir(math) if not name.startswith("_")}
-_NATIVE |= {"cbrt": np.cbrt, "exp2": np.exp2, "rint": np.rint, "sign": np.sign, "remainder": np.remainder, "log2": np.log2, "fmod": np.fmod}
+_NATIVE |= {
+    "cbrt": np.cbrt,
+    "exp2": np.exp2,
+    "rint": np.rint,
+    "sign": np.sign,
+    "remainder": np.remainder,
+    "log2": np.log2,
+    "fmod": np.fmod,
+}
 
 
 @intrinsic
@@ -109,7 +117,11 @@ def _linearise_source() -> tuple[str, list[str]]:
         if any(op.dd):
             columns = (0,) if op.arity == 1 else (0, 1, 2)
             lines.append("                if order > 1:")
-            lines += [f"                    h[i, {k}] = {_with_value(scalar(e))}" for k, e in zip(columns, op.dd, strict=True) if e]
+            lines += [
+                f"                    h[i, {k}] = {_with_value(scalar(e))}"
+                for k, e in zip(columns, op.dd, strict=True)
+                if e
+            ]
     return "\n".join(lines) + "\n", externals.names
 
 
@@ -144,11 +156,27 @@ def external_addresses() -> Array:
 
     from sct_opt.special import cython_name  # noqa: PLC0415
 
-    return np.array([get_cython_function_address("scipy.special.cython_special", cython_name(name)) for name in EXTERNAL_NAMES], dtype=np.int64)
+    return np.array(
+        [get_cython_function_address("scipy.special.cython_special", cython_name(name)) for name in EXTERNAL_NAMES],
+        dtype=np.int64,
+    )
 
 
 @njit(cache=True, nogil=True)
-def forward(opcode: Array, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, row_coef: Array, v: Array, p: Array, flags: Array, t: Array, start: int, stop: int) -> None:
+def forward(
+    opcode: Array,
+    arg0: Array,
+    arg1: Array,
+    row_ptr: Array,
+    row_arg: Array,
+    row_coef: Array,
+    v: Array,
+    p: Array,
+    flags: Array,
+    t: Array,
+    start: int,
+    stop: int,
+) -> None:
     """Tangents ``t`` (nodes x lanes) of the nodes ``start … stop-1`` from those before them."""
     lanes = t.shape[1]
     for i in range(start, stop):
@@ -184,7 +212,20 @@ def forward(opcode: Array, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Ar
 
 
 @njit(cache=True, nogil=True)
-def reverse(opcode: Array, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, row_coef: Array, v: Array, p: Array, flags: Array, w: Array, start: int, stop: int) -> None:
+def reverse(
+    opcode: Array,
+    arg0: Array,
+    arg1: Array,
+    row_ptr: Array,
+    row_arg: Array,
+    row_coef: Array,
+    v: Array,
+    p: Array,
+    flags: Array,
+    w: Array,
+    start: int,
+    stop: int,
+) -> None:
     """Pass the adjoints ``w`` (nodes x lanes) of the nodes ``start … stop-1`` on to their arguments, and clear them."""
     lanes = w.shape[1]
     for i in range(stop - 1, start - 1, -1):

@@ -80,7 +80,9 @@ class Sweeps:
         tape = self.tape
         x = np.asarray(x, dtype=float)
         if x.shape != (tape.num_inputs,):
-            raise ShapeError(f"x has shape {x.shape}, but the function was traced with {tape.num_inputs} inputs; pass shape ({tape.num_inputs},)")
+            raise ShapeError(
+                f"x has shape {x.shape}, but the function was traced with {tape.num_inputs} inputs; pass shape ({tape.num_inputs},)"
+            )
         leaves = self._values[: tape.num_inputs + tape.num_parameters]
         point = np.concatenate([x, self.parameters]) if self.parameters.size else x
         if order <= self._order and np.array_equal(leaves, point):
@@ -93,7 +95,17 @@ class Sweeps:
             self._second = np.zeros((tape.size, 3))
         for start, stop, site in self._segments:
             if site is None:
-                self._kernels.linearise(*self._structure, tape.row_const, self._addresses, self._values, self._partials, self._second, start, stop, order)
+                self._kernels.linearise(
+                    *self._structure,
+                    tape.row_const,
+                    self._addresses,
+                    self._values,
+                    self._partials,
+                    self._second,
+                    start,
+                    stop,
+                    order,
+                )
             else:
                 self._linearise_call(site, start, stop, order)
         self._order = order
@@ -144,7 +156,9 @@ class Sweeps:
             s = np.zeros(t.shape)
             for start, stop, site in reversed(self._segments):
                 adjoints = w[start:stop].copy() if site is not None else None
-                self._kernels.second_reverse(*self._structure, self._values, self._partials, self._second, self.flags, t, w, s, start, stop)
+                self._kernels.second_reverse(
+                    *self._structure, self._values, self._partials, self._second, self.flags, t, w, s, start, stop
+                )
                 if site is not None and adjoints is not None and adjoints.any():
                     _second_order_call(site, self._values[site.args], adjoints, t, s)
             out[:, lanes] = s[: tape.num_inputs]

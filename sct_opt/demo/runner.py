@@ -153,7 +153,8 @@ def _tables(outcomes: list[Outcome]) -> list[Table]:
 def _draw(outcomes: list[Outcome], output: Path) -> list[Path]:
     figures = [draw_patterns(o.problem.name, o.nlp, output / f"{o.problem.key}-patterns.png") for o in outcomes]
     chains = {o.problem.name: o.curves for o in outcomes if o.curves and o.problem.key.startswith("chain-")}
-    figures.append(draw_chains(chains, output / "chain.png"))
+    if chains:
+        figures.append(draw_chains(chains, output / "chain.png"))
     figures += [
         draw_curves(o.problem.name, o.curves, output / f"{o.problem.key}-trajectory.png")
         for o in outcomes
