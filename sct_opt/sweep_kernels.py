@@ -10,6 +10,7 @@ compressed sweep a lane may carry nothing through a node whose partial is not fi
 from __future__ import annotations
 
 import ast
+import hashlib
 import linecache
 import math
 from typing import Any
@@ -85,7 +86,7 @@ def _linearise_source() -> tuple[str, list[str]]:
         return ast.unparse(externals.visit(ast.parse(expression, mode="eval")))
 
     lines = [
-        "def linearise(opcode, arg0, arg1, row_ptr, row_arg, row_coef, row_const, addresses, v, p, h, start, stop, order):",
+        "def {name}(opcode, arg0, arg1, row_ptr, row_arg, row_coef, row_const, addresses, v, p, h, start, stop, order):",
         "    for i in range(start, stop):",
         "        code = opcode[i]",
         f"        if code == {AFFINE}:",
@@ -138,11 +139,14 @@ LINEARISE_SOURCE, EXTERNAL_NAMES = _linearise_source()
 
 def _compiled_linearise() -> Any:
     # Compiled under the name of this file, below its last line, so that Numba's cache finds a place and Python a traceback.
+    # Numba's cache does not look at constants: a digest of all that the source depends on makes a changed table a new function.
+    digest = hashlib.sha256(f"{LINEARISE_SOURCE}{NAMED_CONSTANTS}".encode()).hexdigest()[:12]
+    name = f"linearise_{digest}"
     offset = sum(1 for _ in linecache.getlines(__file__))
-    code = compile("\n" * offset + LINEARISE_SOURCE, __file__, "exec")
+    code = compile("\n" * offset + LINEARISE_SOURCE.replace("{name}", name, 1), __file__, "exec")
     namespace: dict[str, Any] = {**_NATIVE, **NAMED_CONSTANTS, "_call1": _call1, "_call2": _call2, "__name__": __name__}
     exec(code, namespace)
-    return njit(cache=True, nogil=True, error_model="numpy")(namespace["linearise"])
+    return njit(cache=True, nogil=True, error_model="numpy")(namespace[name])
 
 
 linearise = _compiled_linearise()
