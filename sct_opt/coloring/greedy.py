@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sct_opt.coloring.graph import Adjacency, Graph, Ints
 from sct_opt.errors import ColoringError
 
 
 def color_side(
-    vertices: Adjacency, n_others: int, order: Ints, forced: Ints | None = None, what: str = "column"
+    vertices: Adjacency,
+    n_others: int,
+    order: Ints,
+    forced: Ints | None = None,
+    what: str = "column",
+    ignored: NDArray[np.bool_] | None = None,
 ) -> Ints:
     """Color the columns (or rows) of a matrix so that those with a common row (or column) differ.
 
@@ -20,9 +26,10 @@ def color_side(
     Args:
         vertices: For each column the rows of its entries (or the other way round).
         n_others: Number of rows (or columns).
-        order: The order to color in.
+        order: The order to color in; vertices that it leaves out stay without a color.
         forced: Colors that are given, -1 where free.
         what: What the vertices are, for messages.
+        ignored: Rows (or columns) that vertices of one color may share.
 
     Returns:
         One color per vertex.
@@ -32,11 +39,12 @@ def color_side(
     """
     from sct_opt.coloring import kernels  # noqa: PLC0415 - numba is slow to import
 
-    given = _no_forced(order.size) if forced is None else forced
-    colors, clash = kernels.distance2_coloring(*vertices, n_others, order, given)
+    given = _no_forced(vertices[0].size - 1) if forced is None else forced
+    skipped = np.zeros(n_others, bool) if ignored is None else ignored
+    colors, clash = kernels.distance2_coloring(*vertices, skipped, order, given)
     if clash >= 0:
         mine = vertices[1][vertices[0][clash] : vertices[0][clash + 1]]
-        owner = np.repeat(np.arange(order.size), np.diff(vertices[0]))
+        owner = np.repeat(np.arange(given.size), np.diff(vertices[0]))
         rivals = owner[np.isin(vertices[1], mine)]
         rival = int(rivals[(rivals != clash) & (given[rivals] == given[clash])][0])
         other = {"column": "row", "row": "column"}[what]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast, get_args
 
@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sct_opt.coloring import closed
+from sct_opt.coloring.bound import bidirectional_bound, symmetric_bound
 from sct_opt.coloring.graph import Graph, Ints, adjacency_graph, augmented_graph, narrow, transposed
 from sct_opt.coloring.greedy import color_side, color_stars, color_trees, improved
 from sct_opt.coloring.neutral import without_unused_colors
 from sct_opt.coloring.optimal import optimal_graph, optimal_side
-from sct_opt.coloring.order import OrderLike, graph_order, one_sided_order, resolve_orders
+from sct_opt.coloring.order import OrderLike, graph_order, is_cheap, needs_others, one_sided_order, resolve_orders
 from sct_opt.coloring.result import ColoringResult, Decompression, Partition, Structure
 from sct_opt.coloring.split import split_coloring
 from sct_opt.errors import ColoringError, ShapeError
 from sct_opt.pattern import SparsityPattern
 
+_SMALL = 100_000  # entries of a pattern for which order="best" tries the costliest orders, too
 _PROOF_NODES = 300_000  # search nodes of order="optimal": some seconds
 _POLISH_NODES = 5_000  # and of the last step of order="best", for patterns with at most...
 _POLISH_SIZE = 64  # ...so many vertices
@@ -152,11 +154,16 @@ class _Task:
         def cost(coloring: ColoringResult) -> float:
             return coloring.num_column_colors + reverse_cost * coloring.num_row_colors
 
-        candidates = [self.solve("nonsymmetric", "column", None)]
-        if cost(candidates[0]) > reverse_cost:  # otherwise not even one row color would be cheaper
-            candidates.append(self.solve("nonsymmetric", "row", None))
-            candidates.append(self.solve("nonsymmetric", "bidirectional", None))
-        return min(candidates, key=cost)
+        row_lengths, column_lengths = _lengths(self.pattern)
+        best = self.solve("nonsymmetric", "column", None)
+        bounds: dict[Partition, float] = {
+            "row": reverse_cost * int(column_lengths.max(initial=0)),
+            "bidirectional": bidirectional_bound(row_lengths, column_lengths, reverse_cost),
+        }
+        for partition, bound in bounds.items():
+            if bound < cost(best):
+                best = min(best, self.solve("nonsymmetric", partition, None), key=cost)
+        return best
 
     def _one_sided(self, partition: Partition, forced: Ints | None) -> Ints:
         pattern = self.pattern
@@ -165,16 +172,20 @@ class _Task:
             if colors is not None:
                 return self._without_empty(partition, colors)
         by_rows = narrow(pattern)
-        if partition == "row" and self.orders in {("natural",), ("random",)}:
-            by_columns = by_rows  # these orders do not look at the columns
+        if partition == "row" and not any(needs_others(order) for order in self.orders) and not self.thorough:
+            by_columns = np.zeros(pattern.shape[1] + 1, np.int32), by_rows[1][:0]  # no need to look at the columns
         else:
             by_columns = transposed(pattern)[:2]
         vertices, others = (by_columns, by_rows) if partition == "column" else (by_rows, by_columns)
-        n_others = pattern.shape[0] if partition == "column" else pattern.shape[1]
+        n_others = others[0].size - 1
         bound = int(np.diff(others[0]).max(initial=0))
         colors = improved(
             partial(color_side, vertices, n_others, forced=forced, what=partition),
-            (one_sided_order(order, vertices, others, self.seed) for order in self.orders),
+            (
+                one_sided_order(order, vertices, others, self.seed)
+                for order in self.orders
+                if not self.thorough or is_cheap(order, others) or self.pattern.nnz < _SMALL
+            ),
             _count,
             bound,
             self.rounds,
@@ -212,7 +223,7 @@ class _Task:
             colors = closed.symmetric(self.pattern, self.decompression)
             if colors is not None:
                 return without_unused_colors(graph, colors, self.decompression) if self.postprocess else colors
-        return self._searched(graph, forced, self._colored(graph, forced, _count))
+        return self._searched(graph, forced, self._colored(graph, forced, _count, symmetric_bound(graph)))
 
     def _searched(self, graph: Graph, forced: Ints | None, colors: Ints) -> Ints:
         if forced is not None or not self._searches(graph.n_vertices):
@@ -226,17 +237,16 @@ class _Task:
             return _count(colors[:n]) + _count(colors[n:])
 
         graph = augmented_graph(self.pattern)
-        colors = self._colored(graph, forced, count)
-        rows, columns = colors[n:], colors[:n]
+        bound = int(bidirectional_bound(*_lengths(self.pattern)))
+        colors = self._colored(graph, forced, count, bound)
         if self.postprocess and forced is None:
-            for order in dict.fromkeys(order if isinstance(order, str) else "natural" for order in self.orders):
-                split_rows, split_columns = split_coloring(self.pattern, order, self.seed)
-                if _count(split_rows) + _count(split_columns) < _count(rows) + _count(columns):
-                    rows, columns = split_rows, split_columns
-        colors = self._searched(graph, forced, np.concatenate([columns, rows]))
+            split = split_coloring(graph, [order for order in self.orders if isinstance(order, str)], self.seed)
+            if count(split) < count(colors):
+                colors = split
+        colors = self._searched(graph, forced, colors)
         return colors[n:], colors[:n]
 
-    def _colored(self, graph: Graph, forced: Ints | None, count: Any) -> Ints:
+    def _colored(self, graph: Graph, forced: Ints | None, count: Callable[[Ints], int], bound: int) -> Ints:
         method = color_stars if self.decompression == "direct" else color_trees
 
         def attempt(order: Ints) -> Ints:
@@ -246,7 +256,7 @@ class _Task:
             return colors
 
         orders = (graph_order(order, graph, self.seed) for order in self.orders)
-        return improved(attempt, orders, count, 1, self.rounds)
+        return improved(attempt, orders, count, bound, self.rounds)
 
     def _checked_forced(self, structure: Structure, partition: Partition, forced_colors: Forced) -> Ints | None:
         """One array over the vertices of the graph."""
@@ -264,6 +274,12 @@ class _Task:
             if given.size and (given.dtype.kind not in "iu" or given.min() < -1 or given.max() >= length):
                 raise ColoringError(f"forced colors are integers from 0 to {length - 1}, or -1 where free")
         return np.concatenate(parts).astype(np.int32)
+
+
+def _lengths(pattern: SparsityPattern) -> tuple[Ints, Ints]:
+    """Number of entries in each row and in each column."""
+    columns = np.bincount(pattern.indices, minlength=pattern.shape[1]).astype(np.int32)
+    return np.diff(pattern.indptr).astype(np.int32), columns
 
 
 def _count(colors: Ints) -> int:

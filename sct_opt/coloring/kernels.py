@@ -52,19 +52,23 @@ def lowest_zero(word: np.uint64) -> int:
 
 
 @njit(cache=True, nogil=True)
-def distance2_coloring(indptr: Ints, indices: Ints, n_others: int, order: Ints, forced: Ints) -> tuple[Ints, int]:
+def distance2_coloring(
+    indptr: Ints, indices: Ints, ignored: NDArray[np.bool_], order: Ints, forced: Ints
+) -> tuple[Ints, int]:
     """Color one side of a bipartite graph so that vertices with a common neighbor differ.
 
     Partial distance-2 coloring, Algorithm 3.2 of Gebremedhin, Manne and Pothen, "What color is your Jacobian?" (2005).
     The greedy choice is made for 64 colors at a time: whether a vertex fits into one of them depends only on vertices
     that got one of them, so vertices that fit nowhere wait for the next 64 and nothing else changes.
 
+    Vertices outside `order` get no color, and common neighbors that are `ignored` do not count.
+
     Returns the colors and -1, or the vertex whose forced color clashes.
     """
     n = indptr.size - 1
     colors = np.full(n, -1, np.int32)
     waiting = order.copy()
-    used = np.zeros(n_others, np.uint64)
+    used = np.zeros(ignored.size, np.uint64)
     full = ~np.uint64(0)
     base = 0
     any_forced = False
@@ -79,7 +83,8 @@ def distance2_coloring(indptr: Ints, indices: Ints, n_others: int, order: Ints, 
                     for p in range(indptr[v], indptr[v + 1]):
                         if used[indices[p]] & bit:
                             return colors, v
-                        used[indices[p]] |= bit
+                        if not ignored[indices[p]]:
+                            used[indices[p]] |= bit
                     colors[v] = forced[v]
         left = 0
         for k in range(waiting.size):
@@ -101,11 +106,12 @@ def distance2_coloring(indptr: Ints, indices: Ints, n_others: int, order: Ints, 
             c = lowest_zero(taken)
             bit = np.uint64(1) << np.uint64(c)
             for p in range(indptr[v], indptr[v + 1]):
-                used[indices[p]] |= bit
+                if not ignored[indices[p]]:
+                    used[indices[p]] |= bit
             colors[v] = base + c
         waiting = waiting[:left]
         base += 64
-        if left * 8 < n_others:
+        if left * 8 < used.size:
             for k in range(left):
                 for p in range(indptr[waiting[k]], indptr[waiting[k] + 1]):
                     used[indices[p]] = np.uint64(0)
@@ -407,6 +413,7 @@ def dynamic_order(
     other_indptr: Ints,
     other_indices: Ints,
     degrees: Ints,
+    initial: Ints,
     largest: bool,
     growing: bool,
 ) -> Ints:
@@ -416,7 +423,8 @@ def dynamic_order(
     scientific computing" (2013).  Taking the `largest` with `growing` degrees (number of neighbors taken out) is
     incidence degree, with shrinking ones (number left) dynamic largest first; the smallest left, reversed, is
     smallest last.  Neighbors are those of a graph, or, if `other_indptr` is not empty, vertices that share a neighbor.
-    Ties are broken as ColPack does: the last of a bucket is taken, and the last fills the gap of one that leaves.
+    Ties are broken as ColPack does: vertices enter the buckets in the `initial` order, the last of a bucket is taken, and
+    the last fills the gap of one that leaves.
     """
     n = indptr.size - 1
     two_steps = other_indptr.size > 0
@@ -429,7 +437,8 @@ def dynamic_order(
     last = np.full(highest + 2, -1, np.int32)  # last of each bucket, a doubly linked list
     before = np.full(n, -1, np.int32)
     after = np.full(n, -1, np.int32)
-    for v in range(n):
+    for k in range(n):
+        v = initial[k]
         d = level[v]
         before[v] = last[d]
         if last[d] >= 0:
@@ -477,6 +486,20 @@ def dynamic_order(
                 last[new] = x
         d = min(d + 1, highest) if largest else max(d - 1, 0)
     return order
+
+
+@njit(cache=True, nogil=True)
+def crossing_lengths(indptr: Ints, indices: Ints, order: Ints, n_others: int) -> Ints:
+    """Largest number of entries in one crossing line when only the first, first two, ... lines of an order are kept."""
+    counts = np.zeros(n_others, np.int32)
+    lengths = np.empty(order.size, np.int32)
+    longest = 0
+    for k in range(order.size):
+        for p in range(indptr[order[k]], indptr[order[k] + 1]):
+            counts[indices[p]] += 1
+            longest = max(longest, counts[indices[p]])
+        lengths[k] = longest
+    return lengths
 
 
 @njit(cache=True, nogil=True)

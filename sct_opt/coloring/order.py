@@ -21,6 +21,8 @@ ORDERS = (
 )
 BEST = ("natural", "largest_first", "smallest_last", "incidence_degree", "dynamic_largest_first", "random")
 
+_CHEAP_STEPS = 64  # steps per entry that looking for common neighbors may take without being asked for
+
 OrderLike = str | NDArray[np.integer] | Sequence[str]
 
 
@@ -50,6 +52,29 @@ def resolve_orders(order: OrderLike) -> tuple[str | Ints, ...]:
         if name not in ORDERS:
             raise ColoringError(f"there is no order {name!r}; choose one of {', '.join((*ORDERS, 'best', 'optimal'))}")
     return names
+
+
+def needs_others(order: str | Ints) -> bool:
+    """Whether an order of one side of a bipartite graph depends on the entries."""
+    return isinstance(order, str) and order not in {"natural", "random"}
+
+
+def is_cheap(order: str | Ints, others: Adjacency) -> bool:
+    """Whether ordering one side of a bipartite graph takes little more than reading it.
+
+    Orders by degree look at every pair of entries in a common line, which takes long if there are dense ones.
+
+    Args:
+        order: Name of the order, or the order itself.
+        others: Adjacency lists of the side that is not ordered.
+
+    Returns:
+        True, unless the order is by degree and the lines are long.
+    """
+    if not needs_others(order):
+        return True
+    lengths = np.diff(others[0]).astype(np.int64)
+    return bool((lengths**2).sum() <= _CHEAP_STEPS * lengths.sum())
 
 
 def one_sided_order(order: str | Ints, vertices: Adjacency, others: Adjacency, seed: int) -> Ints:
@@ -106,7 +131,11 @@ def _by_degree(order: str, vertices: Adjacency, others: Adjacency, degrees: Ints
     # cardinality search of Tarjan and Yannakakis (1984).
     largest = order != "smallest_last"
     growing = order in {"incidence_degree", "perfect_elimination"}
-    taken: Ints = kernels.dynamic_order(*vertices, *others, degrees, largest, growing)
+    initial = np.arange(degrees.size, dtype=np.int32)
+    if growing and others[0].size == 0 and initial.size:  # all degrees start as zero: begin with a large neighborhood
+        highest = int(degrees.argmax())
+        initial[[highest, -1]] = initial[[-1, highest]]
+    taken: Ints = kernels.dynamic_order(*vertices, *others, degrees, initial, largest, growing)
     return taken if largest else taken[::-1].copy()
 
 
