@@ -1,0 +1,103 @@
+"""Sparse derivatives against dense ones in plain Python, whatever the coloring and the evaluation mode."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+
+from sct_opt.derivatives import Derivatives
+from sct_opt.errors import ShapeError
+from sct_opt.ops import OPCODE
+from sct_opt.pattern import SparsityPattern
+from sct_opt.tape import TapeBuilder
+from tests.random_tapes import Program, derivatives, programs
+
+TOLERANCE = {"rtol": 1e-8, "atol": 1e-8}
+
+
+def dense(pattern: SparsityPattern, values: np.ndarray) -> np.ndarray:
+    return sp.csr_array((values, pattern.indices, pattern.indptr), shape=pattern.shape).toarray()
+
+
+@settings(max_examples=100, deadline=None)
+@given(programs())
+def test_all_derivatives_match_the_oracle(program: Program) -> None:
+    tape, x = program.tape, program.x
+    values, jacobian, hessians = derivatives(tape, x)
+    d = Derivatives(tape)
+    rng = np.random.default_rng(1)
+    v, w = rng.standard_normal(tape.num_inputs), rng.standard_normal(tape.num_outputs)
+    hessian = np.tensordot(w, hessians, axes=1)
+    np.testing.assert_allclose(d.values(x), values, **TOLERANCE)
+    np.testing.assert_allclose(d.jvp(x, v), jacobian @ v, **TOLERANCE)
+    np.testing.assert_allclose(d.vjp(x, w), jacobian.T @ w, **TOLERANCE)
+    np.testing.assert_allclose(d.hvp(x, w, v), hessian @ v, **TOLERANCE)
+    np.testing.assert_allclose(dense(d.jacobian_pattern, d.jacobian_values(x)), jacobian, **TOLERANCE)
+    np.testing.assert_allclose(dense(d.hessian_lower_pattern, d.hessian_values(x, w)), np.tril(hessian), **TOLERANCE)
+
+
+def arrow(n: int) -> Derivatives:
+    """Outputs sum(x**2) and x[i]**2 + x[0]: a dense row and a dense column."""
+    builder = TapeBuilder()
+    x = builder.inputs(n)
+    squares = builder.unary(OPCODE["square"], x)
+    total = builder.affine(np.array([n]), squares, np.ones(n), np.zeros(1))
+    return Derivatives(builder.freeze(np.concatenate([total, builder.binary(OPCODE["add"], squares[1:], x[:1])])))
+
+
+def test_arrow_jacobian_takes_few_sweeps() -> None:
+    d = arrow(50)
+    assert d.jacobian_coloring.num_colors <= 4
+    x = np.linspace(-1.0, 1.0, 50)
+    expected = np.vstack([2 * x, np.hstack([np.ones((49, 1)), np.diag(2 * x[1:])])])
+    np.testing.assert_allclose(dense(d.jacobian_pattern, d.jacobian_values(x)), expected, rtol=1e-14)
+
+
+def test_given_patterns_are_used() -> None:
+    builder = TapeBuilder()
+    x = builder.inputs(2)
+    full = SparsityPattern.from_matrix(np.ones((2, 2)))
+    d = Derivatives(builder.freeze(builder.unary(OPCODE["square"], x)), jacobian_pattern=full, hessian_pattern=full)
+    assert d.jacobian_pattern is full
+    assert d.jacobian_values(np.array([1.0, 2.0])).tolist() == [2.0, 0.0, 0.0, 4.0]
+    assert d.hessian_values(np.ones(2), np.array([1.0, 3.0])).tolist() == [2.0, 0.0, 6.0]
+
+
+def test_parameters_take_effect_at_the_next_evaluation() -> None:
+    builder = TapeBuilder()
+    x = builder.inputs(1)
+    p = builder.parameter_block(np.array([2.0]))
+    d = Derivatives(builder.freeze(builder.binary(OPCODE["mul"], p, builder.unary(OPCODE["square"], x))))
+    point = np.array([3.0])
+    assert d.jacobian_values(point).tolist() == [12.0]
+    d.parameters[0] = 5.0
+    assert d.jacobian_values(point).tolist() == [30.0]
+    assert d.hessian_values(point, np.ones(1)).tolist() == [10.0]
+    d.parameters = np.array([-1.0])
+    assert d.values(point).tolist() == [-9.0]
+
+
+def test_results_belong_to_the_caller() -> None:
+    d = arrow(4)
+    first = d.jacobian_values(np.ones(4))
+    kept = first.copy()
+    d.jacobian_values(2 * np.ones(4))
+    np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize(("call", "name"), [("jvp", "v"), ("vjp", "w")])
+def test_wrong_shapes_are_named(call: str, name: str) -> None:
+    d = arrow(4)
+    with pytest.raises(ShapeError, match=f"{name} has shape"):
+        getattr(d, call)(np.ones(4), np.ones(7))
+
+
+def test_empty_problem() -> None:
+    builder = TapeBuilder()
+    builder.inputs(3)
+    d = Derivatives(builder.freeze([]))
+    assert d.jacobian_pattern.shape == (0, 3)
+    assert d.jacobian_values(np.zeros(3)).shape == (0,)
+    assert d.hessian_values(np.zeros(3), np.zeros(0)).shape == (0,)
