@@ -566,7 +566,7 @@ BAD: list[tuple[Callable[[Any], None], type[Exception], str]] = [
     (expression_of_itself, ModelError, "Expression '[ef]' refers to itself"),
     (not_a_number, ModelError, r"Constraint 'c\[2\]' contains a number that is not finite"),
     (zero_divisor, ModelError, r"Constraint 'c\[3\]' divides by a constant that is zero"),
-    (infinite_bound, ModelError, r"Var 'x\[1\]' has a bound that is not a number"),
+    (infinite_bound, ModelError, r"Var 'x\[1\]' has the bound inf, which no value can satisfy"),
     (whole_component, ModelError, "Constraint 'c' .*'x'"),
     (
         unknown_function,

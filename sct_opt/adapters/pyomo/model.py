@@ -61,7 +61,7 @@ class Translation:
         parameters: mutable Param data and fixed Var data of each tape parameter.
         cl, cu: bounds of the constraints.
         changing: (row, lower, upper) of constraint bounds that are expressions.
-        structure_sizes: number of expressions of each distinct structure, largest first.
+        structures: number of expressions of each distinct structure with the name of one, largest first.
     """
 
     model: Any
@@ -74,7 +74,7 @@ class Translation:
     cl: Array
     cu: Array
     changing: list[tuple[int, Any, Any]]
-    structure_sizes: list[int]
+    structures: list[tuple[int, str]]
 
     @property
     def maximize(self) -> bool:
@@ -84,24 +84,24 @@ class Translation:
     def start(self) -> Array:
         """The variables' values; one without a value starts at zero, or at the bound nearest to zero."""
         lower, upper = self.variable_bounds()
-        given = np.array([np.nan if v.value is None else v.value for v in self.variables], dtype=float)
+        given = np.array([np.nan if x is None else x for x in [v.value for v in self.variables]], dtype=float)
         return np.where(np.isnan(given), np.clip(0.0, lower, upper), given)
 
     def variable_bounds(self) -> tuple[Array, Array]:
         """Current bounds; those of a variable that was fixed after translation are its value."""
-        lower, upper = np.empty(len(self.variables)), np.empty(len(self.variables))
-        for i, variable in enumerate(self.variables):
-            if variable.fixed:
-                lower[i] = upper[i] = parameter_value(variable)
-                continue
-            try:
-                low, high = variable.bounds
-            except ValueError as error:
-                raise ModelError(
-                    f"{describe(variable)} has a bound that is not a number: {error}; set it with setlb(...), setub(...)"
-                ) from error
-            lower[i] = -np.inf if low is None else low
-            upper[i] = np.inf if high is None else high
+        variables = self.variables
+        # The slots behind the properties: reading those of a large model through the properties takes longer than
+        # all else that a repeated solve needs.
+        lows, highs, domains = [v._lb for v in variables], [v._ub for v in variables], [v._domain for v in variables]
+        lower, upper = _numbers(variables, lows, -np.inf), _numbers(variables, highs, np.inf)
+        domain_bounds = {id(domain): domain.bounds() for domain in {id(d): d for d in domains}.values()}
+        if any(bounds != (None, None) for bounds in domain_bounds.values()):
+            pairs = [domain_bounds[id(domain)] for domain in domains]
+            lower = np.maximum(lower, [-np.inf if low is None else low for low, _ in pairs])
+            upper = np.minimum(upper, [np.inf if high is None else high for _, high in pairs])
+        for i, fixed in enumerate([v._fixed for v in variables]):
+            if fixed:
+                lower[i] = upper[i] = parameter_value(variables[i])
         return lower, upper
 
     def constraint_bounds(self) -> tuple[Array, Array]:
@@ -158,7 +158,7 @@ def _translate(model: Any, free: Iterable[Any]) -> Translation:
         raise ModelError(f"model {model.name!r} has nothing to solve for: {what}; unfix or use at least one")
     order = _declaration_order(model, reader.variables)
     variables = [reader.variables[k] for k in order]
-    _check_continuous(variables)
+    check_continuous(variables)
 
     builder = TapeBuilder()
     position = np.empty(order.size, dtype=np.int32)
@@ -188,7 +188,10 @@ def _translate(model: Any, free: Iterable[Any]) -> Translation:
         cl=np.array(bounds.lower, dtype=float)[keep],
         cu=np.array(bounds.upper, dtype=float)[keep],
         changing=bounds.changing,
-        structure_sizes=sorted((len(s.items) for s in reader.structures.values()), reverse=True),
+        structures=sorted(
+            ((len(s.items), reader.owners[s.items[0]].name) for s in reader.structures.values()),
+            key=lambda pair: -pair[0],
+        ),
     )
 
 
@@ -233,6 +236,21 @@ def _absent(bound: Any, infinity: float) -> bool:
 def _varies(expression: Any) -> bool:
     potentially = getattr(expression, "is_potentially_variable", None)
     return potentially is not None and bool(potentially())
+
+
+def _numbers(variables: list[Any], bounds: list[Any], unbounded: float) -> Array:
+    """Bounds of variables as numbers."""
+    numbers = [unbounded if bound is None else bound for bound in bounds]
+    if not all(number.__class__ in _NUMBERS for number in numbers):
+        numbers = [
+            number if number.__class__ in _NUMBERS else bound_value(variable, number, unbounded)
+            for variable, number in zip(variables, numbers, strict=True)
+        ]
+    result = np.array(numbers, dtype=float)
+    wrong = np.isnan(result) | (result == -unbounded)
+    if wrong.any():
+        bound_value(variables[int(wrong.argmax())], float(result[wrong][0]), unbounded)
+    return result
 
 
 def bound_value(component: Any, bound: Any, unbounded: float) -> float:
@@ -281,16 +299,15 @@ def _var_components(model: Any) -> Iterator[Any]:
         yield from block.component_objects(Var, descend_into=False)
 
 
-def _check_continuous(variables: list[Any]) -> None:
-    continuous: dict[int, bool] = {}
-    discrete = []
-    for variable in variables:
-        domain = variable.domain
-        known = continuous.get(id(domain))
-        if known is None:
-            known = continuous[id(domain)] = variable.is_continuous()
-        if not known:
-            discrete.append(variable)
+def check_continuous(variables: list[Any]) -> None:
+    """Check that no variable is integer or binary.
+
+    Raises:
+        ModelError: naming those that are.
+    """
+    discrete_domains = {id(v._domain): v for v in variables}
+    discrete_domains = {domain: v for domain, v in discrete_domains.items() if not v.is_continuous()}
+    discrete = [v for v in variables if id(v._domain) in discrete_domains and not v._fixed] if discrete_domains else []
     if discrete:
         names = ", ".join(repr(v.name) for v in discrete[:10]) + (", ..." if len(discrete) > 10 else "")
         raise ModelError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pyomo.core.base.suffix import active_import_suffix_generator
+from pyomo.core.base.suffix import active_export_suffix_generator, active_import_suffix_generator
 from pyomo.core.staleflag import StaleFlagManager
 
 from sct_opt.adapters.pyomo.model import Translation
@@ -57,3 +57,25 @@ def suffix_values(translation: Translation, result: Any, name: str) -> tuple[lis
         # The bound that is active has the larger multiplier.
         return translation.variables, np.where(np.abs(upper) > np.abs(lower), upper, lower)
     return None
+
+
+def start_multipliers(translation: Translation) -> tuple[Array, Array, Array]:
+    """Multipliers to start from: the suffixes ``dual``, ``ipopt_zL_in`` and ``ipopt_zU_in`` where the model has them.
+
+    Args:
+        translation: the model.
+
+    Returns:
+        Multipliers of the constraints, of the lower and of the upper bounds; zero where a suffix says nothing.
+    """
+    sign = -1.0 if translation.maximize else 1.0
+    suffixes = dict(active_export_suffix_generator(translation.model))
+
+    def read(name: str, components: list[Any]) -> Array:
+        suffix = suffixes.get(name, {})
+        return np.array([suffix.get(component, 0.0) for component in components], dtype=float)
+
+    constraint = -sign * read("dual", translation.constraints)
+    lower = sign * read("ipopt_zL_in", translation.variables)
+    upper = -sign * read("ipopt_zU_in", translation.variables)
+    return constraint, np.maximum(lower, 0.0), np.maximum(upper, 0.0)
