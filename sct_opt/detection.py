@@ -39,10 +39,13 @@ from sct_opt.tape import ConstantsPolicy, Tape
 
 Array = np.ndarray[Any, Any]
 Masking = Literal["sct", "piecewise", "all"]
+Nodes = tuple[Array, Array, Array, Array, Array, Array, int]
 
 MAX_ENTRIES = 500_000_000
 """Structural nonzeros beyond which detection gives up: the pattern alone would take two gigabytes."""
 
+_OPTIONAL_ENTRIES = 1 << 25  # set entries spent on shared nodes at most, or 32 per node of the tape if that is more
+_UNLIMITED = 1 << 62
 _ALL_BITS = FLAG_A | FLAG_B | FLAG_AA | FLAG_AB | FLAG_BB
 
 
@@ -122,24 +125,79 @@ def jacobian_pattern(tape: Tape, flags: Array | None = None) -> SparsityPattern:
     """
     from sct_opt import detection_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
 
-    graph = _graph(tape, flags)
-    flags = graph[-1]
-    wanted = np.zeros(tape.size, dtype=np.uint8)
-    wanted[tape.outputs] = (flags[tape.outputs] & (FLAG_A | FLAG_B)) != 0
-    node_set, set_start, pool, _, failed = kernels.reach(graph, tape.num_inputs, wanted, MAX_ENTRIES + tape.num_inputs)
-    if failed >= 0:
-        raise _too_many_reached(tape, failed, "Jacobian")
-    sets = np.where(wanted[tape.outputs] != 0, node_set[tape.outputs], -1)
-    row_ptr = np.zeros(sets.size + 1, dtype=np.int64)
-    np.cumsum(sets >= 0, out=row_ptr[1:])
-    row_set = sets[sets >= 0].astype(np.int32)
-    indptr, indices, entries = kernels.unite(row_ptr, row_set, set_start, pool, tape.num_inputs, MAX_ENTRIES)
-    if indptr.size == 0:
-        raise _too_many_entries(
-            "Jacobian",
-            f"its {tape.num_outputs} outputs depend on more than {entries // tape.num_outputs} inputs each on average",
-        )
+    nodes = _nodes(tape, flags)
+    place, indptr, indices = _reach(tape, nodes, tape.outputs, as_rows=True)
+    if indptr.size <= tape.num_outputs:  # too much is shared between outputs to visit it again for each
+        depends = (nodes[5][tape.outputs] & (FLAG_A | FLAG_B)) != 0
+        ids = tape.outputs[depends]
+        place, set_start, pool = _reach(tape, nodes, np.unique(ids[ids >= tape.num_inputs]), as_rows=False)
+        row_ptr = np.zeros(tape.num_outputs + 1, dtype=np.int64)
+        np.cumsum(depends, out=row_ptr[1:])
+        row_set = np.where(ids < tape.num_inputs, ids, -place[ids] - 1).astype(np.int32)
+        indptr, indices, _ = kernels.unite(row_ptr, row_set, tape.num_inputs, set_start, pool, MAX_ENTRIES)
+        if indptr.size == 0:
+            raise _too_many_entries(f"the {tape.num_outputs} outputs depend on most of the {tape.num_inputs} inputs")
     return SparsityPattern((tape.num_outputs, tape.num_inputs), indptr, indices)
+
+
+def _reach(tape: Tape, nodes: Nodes, roots: Array, as_rows: bool) -> tuple[Array, Array, Array]:
+    """Sets of the roots: place of each node, start of each set, pool.
+
+    First each root is traversed for itself, stopping at sets already known.  That is all when subexpressions are small
+    or rarely shared.  Where it costs more than a few visits per node of the tape, nodes that are shared between roots
+    and have much below them are given sets too, so that what lies below is visited once.  Rows are given up there.
+    """
+    from sct_opt import detection_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
+
+    optional = np.zeros(0, dtype=bool)
+    place = np.zeros(tape.size, dtype=np.int32)
+    set_start = np.zeros(roots.size + 1, dtype=np.int32)
+    set_mark = np.zeros(roots.size, dtype=np.int32)
+    pool = np.empty((8 if as_rows else 4) * roots.size + 1024, dtype=np.int32)
+    table = np.zeros(1 << (2 * roots.size).bit_length(), dtype=np.int32)
+    stack = np.empty(tape.size + 1, dtype=np.int32)
+    budget, optional_entries = 4 * (tape.size + tape.row_arg.size) + 1024, 0
+    done, stamp = 0, 0
+    while True:
+        done, stamp, visits, _ = kernels.reach(
+            done,
+            stamp,
+            *nodes,
+            roots,
+            optional,
+            as_rows,
+            place,
+            set_start,
+            set_mark,
+            pool,
+            table,
+            stack,
+            budget,
+            optional_entries,
+        )
+        budget -= visits
+        filled = int(set_start[done])
+        if done == roots.size:
+            return place, set_start, pool[:filled] if 2 * filled > pool.size else pool[:filled].copy()
+        if budget < 0:
+            if as_rows:
+                return place, set_start[:0], pool[:0]
+            roots, optional = kernels.with_joins(*nodes, roots)
+            place[:] = 0
+            set_start, set_mark = np.zeros(roots.size + 1, dtype=np.int32), np.zeros(roots.size, dtype=np.int32)
+            table = np.zeros(1 << (2 * roots.size).bit_length(), dtype=np.int32)
+            budget, optional_entries = _UNLIMITED, max(_OPTIONAL_ENTRIES, 32 * tape.size)
+            done, stamp = 0, 0
+        elif filled + tape.num_inputs > MAX_ENTRIES:
+            node = int(roots[done])
+            raise _too_many_entries(
+                f"the {tape.num_inputs} inputs that the results up to operation {node - tape.first_operation} "
+                f"({OPS[tape.opcode[node]].name!r}) depend on take {filled} entries alone"
+            )
+        else:
+            larger = np.empty(2 * pool.size, dtype=np.int32)
+            larger[:filled] = pool[:filled]
+            pool = larger
 
 
 def hessian_pattern(tape: Tape, flags: Array | None = None) -> SparsityPattern:
@@ -167,38 +225,35 @@ def hessian_pattern(tape: Tape, flags: Array | None = None) -> SparsityPattern:
     from sct_opt import detection_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
 
     n = tape.num_inputs
-    graph = _graph(tape, flags)
-    rep = kernels.representatives(graph, n)
+    nodes = _nodes(tape, flags)
     sites = _sites(tape)
     nothing = np.zeros(0, dtype=np.int32)
-    no_sets = np.zeros(0, dtype=np.int64)
-    first, second = kernels.couplings(graph, n, tape.outputs, rep, *sites, nothing, no_sets, nothing)
-    wanted = np.zeros(tape.size, dtype=np.uint8)
-    wanted[first] = 1
-    wanted[second] = 1
-    node_set, set_start, pool, _, failed = kernels.reach(graph, n, wanted, MAX_ENTRIES + n)
-    if failed >= 0:
-        raise _too_many_reached(tape, failed, "Hessian")
-    first, second = kernels.couplings(graph, n, tape.outputs, rep, *sites, node_set, set_start, pool)
-    first_set, second_set = node_set[first], node_set[second]
-    lengths = np.diff(set_start)
-    sums = lengths[first_set] + np.where(first_set == second_set, 0, lengths[second_set])
-    if sums.sum() > 8 * (first.size + n):  # large sets: the same pair of them must not be worked through twice
-        keys = (np.maximum(first_set, second_set).astype(np.int64) << 32) | np.minimum(first_set, second_set)
-        _, keep = np.unique(keys, return_index=True)
-        first, second, first_set, second_set = first[keep], second[keep], first_set[keep], second_set[keep]
-    entries = lengths[first_set] * lengths[second_set]
-    if entries.max(initial=0) > MAX_ENTRIES:
-        raise _too_many_entries(
-            "Hessian", _cause(tape, graph, rep, first, second, lengths[node_set[first]], lengths[node_set[second]])
-        )
-    row_ptr, row_set = kernels.incidence(first_set, second_set, set_start, pool, n)
-    indptr, indices, _ = kernels.unite(row_ptr, row_set, set_start, pool, n, MAX_ENTRIES)
+    pairs, state = kernels.couplings(*nodes, tape.outputs, *sites, nothing, nothing, nothing)
+    roots = np.flatnonzero(state[n:] & kernels.WANTED).astype(np.int32) + np.int32(n)
+    place, set_start, pool = _reach(tape, nodes, roots, as_rows=False)
+    sets, elements, entries, largest = kernels.set_pairs(pairs, n, place, set_start)
+    if entries > 16 * (tape.size + n):
+        # Large sets: leave out what others contain, and do not work through the same pair twice.
+        pairs, _ = kernels.couplings(*nodes, tape.outputs, *sites, place, set_start, pool)
+        pairs = _distinct_pairs(pairs, kernels.set_pairs(pairs, n, place, set_start)[0])
+        sets, elements, entries, largest = kernels.set_pairs(pairs, n, place, set_start)
+        set_lengths = np.append(np.ones(n, dtype=np.int64), np.diff(set_start))
+        sizes = set_lengths[sets[largest : largest + 2]].tolist()
+        why = _cause(tape, nodes[5], pairs[largest : largest + 2].tolist(), sizes)
+        if sizes[0] * sizes[1] > MAX_ENTRIES or elements > 4 * MAX_ENTRIES:
+            raise _too_many_entries(why)
+    row_ptr, row_set = kernels.incidence(sets, n, set_start, pool, elements)
+    indptr, indices, _ = kernels.unite(row_ptr, row_set, n, set_start, pool, MAX_ENTRIES)
     if indptr.size == 0:
-        raise _too_many_entries(
-            "Hessian", _cause(tape, graph, rep, first, second, lengths[node_set[first]], lengths[node_set[second]])
-        )
+        raise _too_many_entries(why)
     return SparsityPattern((n, n), indptr, indices)
+
+
+def _distinct_pairs(pairs: Array, sets: Array) -> Array:
+    """One pair of nodes for each pair of sets."""
+    ordered = np.sort(sets.reshape(-1, 2), axis=1).astype(np.int64)
+    _, keep = np.unique((ordered[:, 1] << 32) | ordered[:, 0], return_index=True)
+    return np.ascontiguousarray(pairs.reshape(-1, 2)[keep]).ravel()
 
 
 def local_flags(tape: Tape, values: Array, masking: Masking = "sct") -> Array:
@@ -249,7 +304,7 @@ def local_flags(tape: Tape, values: Array, masking: Masking = "sct") -> Array:
             number = np.broadcast_to(array_function(expression, arity)(*args, values[nodes]), nodes.shape)
             keep = number.astype(bool) if keeps_if_true else number != 0.0
             flags[nodes] &= np.where(keep, _ALL_BITS, _ALL_BITS & ~bit).astype(np.uint8)
-    kernels.repropagate(_graph(tape, flags), tape.num_inputs)
+    kernels.repropagate(*_nodes(tape, flags))
     return flags
 
 
@@ -272,15 +327,16 @@ def _zero_rules(code: int, masking: Masking) -> Iterator[tuple[int, str, bool]]:
         yield from rules(op.dd, (FLAG_AA,) if op.arity == 1 else (FLAG_AA, FLAG_AB, FLAG_BB), False)
 
 
-def _graph(tape: Tape, flags: Array | None) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """What the kernels take; see there."""
+def _nodes(tape: Tape, flags: Array | None) -> Nodes:
+    """What most kernels take: the tape's nodes, their flags and the number of inputs."""
     if flags is None:
         flags = tape.edge_flags()
     elif flags.shape != (tape.size,) or flags.dtype != np.uint8:
         raise ShapeError(
-            f"flags must be uint8 of shape ({tape.size},), not {flags.dtype} of shape {flags.shape}; use local_flags of this tape"
+            f"flags must be uint8 of shape ({tape.size},), not {flags.dtype} of shape {flags.shape}; "
+            "use local_flags of this tape"
         )
-    return tape.opcode, tape.arg0, tape.arg1, tape.row_ptr, tape.row_arg, flags
+    return tape.opcode, tape.arg0, tape.arg1, tape.row_ptr, tape.row_arg, flags, tape.num_inputs
 
 
 def _sites(tape: Tape) -> tuple[Array, Array, Array, Array, Array]:
@@ -298,32 +354,17 @@ def _sites(tape: Tape) -> tuple[Array, Array, Array, Array, Array]:
     )
 
 
-def _too_many_entries(what: str, why: str) -> PatternError:
+def _too_many_entries(why: str) -> PatternError:
     return PatternError(
-        f"the {what} has more than {MAX_ENTRIES} structural nonzeros, too many to hold: {why}. "
+        f"the pattern would have more than {MAX_ENTRIES} structural nonzeros, too many to hold: {why}. "
         "Introduce variables for intermediate results, with one equality constraint each, so that the coupling becomes sparse"
     )
 
 
-def _too_many_reached(tape: Tape, node: int, what: str) -> PatternError:
-    return _too_many_entries(
-        what,
-        f"the dependence on {tape.num_inputs} inputs of the results up to operation {node - tape.first_operation} "
-        f"({OPS[tape.opcode[node]].name!r}) takes as many entries alone",
-    )
-
-
-def _cause(
-    tape: Tape, graph: tuple[Array, ...], rep: Array, first: Array, second: Array, size_a: Array, size_b: Array
-) -> str:
-    """Name the operator that couples most inputs."""
-    worst = int(np.argmax(size_a * size_b))
-    pair = {int(first[worst]), int(second[worst])}
-    flags = graph[-1]
+def _cause(tape: Tape, flags: Array, pair: list[int], sizes: list[int]) -> str:
+    """Name the operator that couples the sets of two nodes."""
     nonlinear = np.flatnonzero(flags & (FLAG_AA | FLAG_AB | FLAG_BB))
-    arguments = zip(rep[tape.arg0[nonlinear]].tolist(), rep[tape.arg1[nonlinear]].tolist(), strict=True)
-    name = next(
-        (OPS[tape.opcode[i]].name for i, ab in zip(nonlinear.tolist(), arguments, strict=True) if pair <= set(ab)),
-        OPS[BLACKBOX].name,
-    )
-    return f"operator {name!r} couples {size_a[worst]} variables with {size_b[worst]}"
+    has_both = np.isin(tape.arg0[nonlinear], pair) & np.isin(tape.arg1[nonlinear], pair)
+    couples = nonlinear[has_both & np.isin(pair[0], [tape.arg0[nonlinear], tape.arg1[nonlinear]])]
+    name = OPS[tape.opcode[couples[0]] if couples.size else BLACKBOX].name
+    return f"operator {name!r} couples {sizes[0]} variables with {sizes[1]}"

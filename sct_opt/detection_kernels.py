@@ -1,10 +1,14 @@
 """Numba kernels of detection: index sets of nodes, coupled pairs of sets, and rows united from sets.
 
-A *set* holds the inputs that a node depends on.  Sets live one behind the other in a *pool*; set ``s`` is
-``pool[set_start[s]:set_start[s + 1]]``, unsorted, without repetition.  Sets ``0 … num_inputs-1`` are the inputs
-themselves.  A *graph* is the tuple ``(opcode, arg0, arg1, row_ptr, row_arg, flags)`` of a tape and its edge flags; an
-edge is live if it carries a first partial that may be nonzero.  A node without any flag is constant; one with second
+A *set* holds the inputs that a node depends on.  Set ``s < num_inputs`` is the input ``s`` alone; the others lie one
+behind the other in a *pool*, number ``s`` from ``set_start[s - num_inputs]`` to ``set_start[s - num_inputs + 1]``,
+without repetition.  ``place`` tells what is known of each node: ``-s - 1`` if it has the set ``s``, else the stamp of
+the traversal that met it last.
+
+An edge is live if it carries a first partial that may be nonzero.  A node without any flag is constant; one with second
 partials alone (``x * y`` at the origin, masked) has an empty set but still matters to the Hessian.
+
+Memory is touched as little as possible: on fresh memory a page fault costs as much as a hundred visits of nodes.
 """
 
 from __future__ import annotations
@@ -14,10 +18,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from sct_opt.ops import AFFINE, BLACKBOX, CONSTANT, FLAG_A, FLAG_AA, FLAG_AB, FLAG_B, FLAG_BB, PARAMETER, SELECT
+from sct_opt.ops import AFFINE, BLACKBOX, FLAG_A, FLAG_AA, FLAG_AB, FLAG_B, FLAG_BB, SELECT
 
 Array = np.ndarray[Any, Any]
-Graph = tuple[Array, Array, Array, Array, Array, Array]
 
 _FIRST = FLAG_A | FLAG_B
 _SECOND = FLAG_AA | FLAG_AB | FLAG_BB
@@ -26,21 +29,22 @@ _SECOND = FLAG_AA | FLAG_AB | FLAG_BB
 _LIVE = 1  # an adjoint reaches it
 _COVERED = 2  # its set lies within a set whose inputs are all coupled with one another
 _CLIQUE = 4  # the inputs of its set are to be coupled with one another
+WANTED = 8  # its set is needed
 
 _SMALL_SET = 16  # sets at least this long are compared with earlier ones, to be stored and worked through once
 _CHEAP = 32  # a shared node with at most so many nodes below it is traversed again rather than given a set
-_OPTIONAL_ENTRIES = 1 << 25  # pool entries spent on shared nodes at most, or 32 per node of the tape if that is more
 _SUBSET_CHECK = 256  # products of two sets at least this large are examined for one set lying within the other
 
 
 @njit(cache=True, nogil=True)
-def repropagate(graph: Graph, num_inputs: int) -> None:
+def repropagate(
+    opcode: Array, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, flags: Array, num_inputs: int
+) -> None:
     """Clear in place the flags of partials whose argument no longer depends on an input after masking."""
-    opcode, arg0, arg1, row_ptr, row_arg, flags = graph
     for i in range(num_inputs, opcode.size):
-        code = opcode[i]
-        if code == PARAMETER or code == CONSTANT or flags[i] == 0:
+        if flags[i] == 0:
             continue
+        code = opcode[i]
         if code == AFFINE or code == BLACKBOX:
             depends = False
             for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
@@ -50,9 +54,12 @@ def repropagate(graph: Graph, num_inputs: int) -> None:
             if not depends:
                 flags[i] = 0
         else:
-            a, b = arg0[i], arg1[i]
+            a = arg0[i]
+            b = arg1[i]
             if code == SELECT:
-                a, b = row_arg[row_ptr[arg0[i]] + 1], row_arg[row_ptr[arg0[i]] + 2]
+                k = row_ptr[a]
+                a = row_arg[k + 1]
+                b = row_arg[k + 2]
             if flags[a] == 0:
                 flags[i] &= ~np.uint8(FLAG_A | FLAG_AA | FLAG_AB)
             if flags[b] == 0:
@@ -60,479 +67,21 @@ def repropagate(graph: Graph, num_inputs: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _operands(i: int, code: int, graph: Graph) -> tuple[int, int]:
-    """The arguments behind bits A and B of a node that is neither affine nor black box; -1 if the edge is not live."""
-    _, arg0, arg1, row_ptr, row_arg, flags = graph
-    f = flags[i]
-    a = np.int64(arg0[i])
-    b = np.int64(arg1[i])
-    if code == SELECT:
-        k = row_ptr[a]
-        a = np.int64(row_arg[k + 1])
-        b = np.int64(row_arg[k + 2])
-    return (a if f & FLAG_A else -1), (b if f & FLAG_B else -1)
+def _set_of(node: int, num_inputs: int, place: Array) -> int:
+    return node if node < num_inputs else -np.int64(place[node]) - 1
 
 
 @njit(cache=True, nogil=True)
-def representatives(graph: Graph, num_inputs: int) -> Array:
-    """Per node, the deepest node below it that is known to have the same set."""
-    opcode, arg0, _, row_ptr, row_arg, flags = graph
-    rep = np.empty(opcode.size, dtype=np.int32)
-    for i in range(opcode.size):
-        rep[i] = i
-        if i < num_inputs or not flags[i] & _FIRST:
-            continue
-        code = opcode[i]
-        if code == AFFINE or code == BLACKBOX:
-            common = -1
-            for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
-                c = row_arg[k]
-                if flags[c]:
-                    if common < 0:
-                        common = rep[c]
-                    elif common != rep[c]:
-                        common = -1
-                        break
-            if common >= 0:
-                rep[i] = common
-        else:
-            a, b = _operands(i, code, graph)
-            if b < 0 or (a >= 0 and rep[a] == rep[b]):
-                rep[i] = rep[a]
-            elif a < 0:
-                rep[i] = rep[b]
-    return rep
-
-
-@njit(cache=True, nogil=True)
-def _collect(
-    root: int,
-    stamp: int,
-    graph: Graph,
-    num_inputs: int,
-    node_set: Array,
-    set_start: Array,
-    pool: Array,
-    filled: int,
-    mark: Array,
-    stack: Array,
-) -> tuple[Array, int, int]:
-    """Append the inputs below ``root`` to the pool; returns the pool, its new fill and the number of visits.
-
-    The traversal stops at nodes that have a set.  ``mark`` holds the stamp of the traversal that met a node last.
-    """
-    opcode, arg0, _, row_ptr, row_arg, flags = graph
-    work = 0
-    stack[0] = root
-    mark[root] = stamp
-    top = 1
-    while top:
-        top -= 1
-        i = np.int64(stack[top])
-        work += 1
-        known = node_set[i]
-        code = opcode[i]
-        lo = np.int64(0)
-        hi = np.int64(2)
-        nary = code == AFFINE or code == BLACKBOX
-        if known >= 0:
-            lo, hi = set_start[known], set_start[known + 1]
-        elif nary:
-            lo, hi = row_ptr[arg0[i]], row_ptr[arg0[i] + 1]
-        if filled + hi - lo > pool.size:
-            grown = np.empty(2 * (filled + hi - lo), dtype=np.int32)
-            grown[:filled] = pool[:filled]
-            pool = grown
-        if known >= 0:
-            work += hi - lo
-            for k in range(lo, hi):
-                j = pool[k]
-                if mark[j] != stamp:
-                    mark[j] = stamp
-                    pool[filled] = j
-                    filled += 1
-        elif nary:
-            work += hi - lo
-            for k in range(lo, hi):
-                c = row_arg[k]
-                if mark[c] != stamp and flags[c]:
-                    mark[c] = stamp
-                    if c < num_inputs:
-                        pool[filled] = c
-                        filled += 1
-                    else:
-                        stack[top] = c
-                        top += 1
-        else:
-            a, b = _operands(i, code, graph)
-            # The second argument goes on the stack first, so that inputs come out roughly in ascending order.
-            if b >= num_inputs and mark[b] != stamp:
-                mark[b] = stamp
-                stack[top] = b
-                top += 1
-            if a >= num_inputs and mark[a] != stamp:
-                mark[a] = stamp
-                stack[top] = a
-                top += 1
-            if 0 <= a < num_inputs and mark[a] != stamp:
-                mark[a] = stamp
-                pool[filled] = a
-                filled += 1
-            if 0 <= b < num_inputs and mark[b] != stamp:
-                mark[b] = stamp
-                pool[filled] = b
-                filled += 1
-    return pool, filled, work
-
-
-@njit(cache=True, nogil=True)
-def _equal_earlier(
-    pool: Array, lo: int, hi: int, set_start: Array, table: Array, mark: Array, stamp: int
-) -> tuple[int, int]:
-    """The earlier set equal to ``pool[lo:hi]`` or -1, and the slot of the hash table where it is or belongs."""
-    key = np.uint64(hi - lo)
-    for k in range(lo, hi):
-        h = np.uint64(pool[k] + 1) * np.uint64(0x9E3779B97F4A7C15)
-        h ^= h >> np.uint64(29)
-        key += h * np.uint64(0xBF58476D1CE4E5B9)  # a sum, so that the order of the elements does not matter
-    key ^= key >> np.uint64(32)
-    slot = np.int64(key & np.uint64(table.size - 1))
-    while table[slot] >= 0:
-        s = table[slot]
-        if set_start[s + 1] - set_start[s] == hi - lo:
-            equal = True
-            for k in range(set_start[s], set_start[s + 1]):
-                if mark[pool[k]] != stamp:
-                    equal = False
-                    break
-            if equal:
-                return np.int64(s), slot
-        slot = (slot + 1) & (table.size - 1)
-    return np.int64(-1), slot
-
-
-@njit(cache=True, nogil=True)
-def _joins(graph: Graph, num_inputs: int, wanted: Array, node_set: Array) -> Array:
-    """Per node, the only wanted node or join that it is reached from; itself if it is one of these; -1 if none.
-
-    A join is reached from several.  Traversals of different wanted nodes meet nowhere except below joins.
-    """
-    opcode, arg0, _, row_ptr, row_arg, flags = graph
-    owner = np.full(opcode.size, -1, dtype=np.int32)
-    for i in range(opcode.size - 1, num_inputs - 1, -1):
-        if node_set[i] >= 0:
-            continue
-        if wanted[i]:
-            owner[i] = i
-        o = owner[i]
-        if o < 0:
-            continue
-        code = opcode[i]
-        if code == AFFINE or code == BLACKBOX:
-            for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
-                c = row_arg[k]
-                if flags[c] and owner[c] != o:
-                    owner[c] = o if owner[c] < 0 else c
-        else:
-            a, b = _operands(i, code, graph)
-            if a >= 0 and owner[a] != o:
-                owner[a] = o if owner[a] < 0 else a
-            if b >= 0 and owner[b] != o:
-                owner[b] = o if owner[b] < 0 else b
-    return owner
-
-
-@njit(cache=True, nogil=True)
-def _traversal_cost(i: int, graph: Graph, cost: Array) -> int:
-    """Upper bound of the visits that a traversal from node ``i`` makes, from those of its arguments."""
-    opcode, arg0, _, row_ptr, row_arg, flags = graph
-    total = np.int64(1)
-    code = opcode[i]
-    if code == AFFINE or code == BLACKBOX:
-        for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
-            if flags[row_arg[k]]:
-                total += cost[row_arg[k]]
-    else:
-        a, b = _operands(i, code, graph)
-        if a >= 0:
-            total += cost[a]
-        if b >= 0 and b != a:
-            total += cost[b]
-    return min(total, np.int64(1) << 40)
-
-
-@njit(cache=True, nogil=True)
-def reach(graph: Graph, num_inputs: int, wanted: Array, limit: int) -> tuple[Array, Array, Array, int, int]:
-    """Sets of the wanted nodes.
-
-    First each wanted node is traversed for itself, deeper ones first, stopping at sets already known.  That is all
-    when subexpressions are small or rarely shared.  Where it costs more than a few visits per node of the tape, shared
-    nodes with much below them are given sets too, so that what lies below is visited once.
-
-    Args:
-        graph: tape arrays and edge flags.
-        num_inputs: number of inputs.
-        wanted: per node, whether its set is needed.
-        limit: number of pool entries at which to give up.
-
-    Returns:
-        Set of each node (-1 if it has none), start of each set, pool, work done, and the node at which the limit was
-        passed (-1 if it was not).
-    """
-    opcode = graph[0]
-    size = opcode.size
-    node_set = np.full(size, -1, dtype=np.int32)
-    count = 0
-    for i in range(num_inputs, size):
-        count += wanted[i]
-    capacity = num_inputs + count + 1
-    set_start = np.empty(capacity, dtype=np.int64)
-    pool = np.empty(num_inputs + 8 * count + 64, dtype=np.int32)
-    for j in range(num_inputs):
-        node_set[j] = j
-        set_start[j] = j
-        pool[j] = j
-    set_start[num_inputs] = num_inputs
-    slots = 64
-    while slots < 2 * count:
-        slots *= 2
-    table = np.full(slots, -1, dtype=np.int32)
-    in_table = 0
-    mark = np.zeros(size, dtype=np.int32)
-    stack = np.empty(size + 1, dtype=np.int32)
-    num_sets = num_inputs
-    filled = num_inputs
-    work = 0
-    stamp = 0
-    optional = 0
-    joined = False
-    cost = np.empty(0, dtype=np.int64)
-    owner = np.empty(0, dtype=np.int32)
-    i = num_inputs
-    while i < size:
-        if not joined and work > 4 * size + 1024:
-            joined = True
-            owner = _joins(graph, num_inputs, wanted, node_set)
-            cost = np.ones(size, dtype=np.int64)
-            i = num_inputs
-        needed = wanted[i] and node_set[i] < 0
-        if joined:
-            if node_set[i] >= 0:
-                cost[i] = 1 + set_start[node_set[i] + 1] - set_start[node_set[i]]
-            elif owner[i] >= 0:
-                cost[i] = _traversal_cost(i, graph, cost)
-                if owner[i] == i and cost[i] > _CHEAP and optional < max(_OPTIONAL_ENTRIES, 32 * size):
-                    needed = True
-        if needed:
-            stamp += 1
-            start = filled
-            pool, filled, visits = _collect(i, stamp, graph, num_inputs, node_set, set_start, pool, filled, mark, stack)
-            work += visits
-            if filled > limit:
-                return node_set, set_start[: num_sets + 1], pool[:filled], work, i
-            length = filled - start
-            known = np.int64(-1)
-            if length == 1:
-                known = np.int64(pool[start])
-            elif length >= _SMALL_SET:
-                work += length
-                known, slot = _equal_earlier(pool, start, filled, set_start, table, mark, stamp)
-                if known < 0 and 2 * in_table < slots:
-                    table[slot] = num_sets
-                    in_table += 1
-            if known >= 0:
-                node_set[i] = known
-                filled = start
-            else:
-                if not wanted[i]:
-                    optional += length
-                if num_sets + 2 > set_start.size:
-                    grown = np.empty(2 * set_start.size + 2, dtype=np.int64)
-                    grown[: num_sets + 1] = set_start[: num_sets + 1]
-                    set_start = grown
-                node_set[i] = num_sets
-                num_sets += 1
-                set_start[num_sets] = filled
-            if joined:
-                cost[i] = 1 + length
-        i += 1
-    return node_set, set_start[: num_sets + 1], pool[:filled], work, np.int64(-1)
-
-
-@njit(cache=True, nogil=True)
-def _is_subset(small: int, large: int, set_start: Array, pool: Array, mark: Array, stamp: int) -> bool:
-    for k in range(set_start[large], set_start[large + 1]):
-        mark[pool[k]] = stamp
-    for k in range(set_start[small], set_start[small + 1]):
-        if mark[pool[k]] != stamp:
-            return False
-    return True
-
-
-@njit(cache=True, nogil=True)
-def couplings(
-    graph: Graph,
-    num_inputs: int,
-    outputs: Array,
-    rep: Array,
-    site_first: Array,
-    site_outputs: Array,
-    site_ptr: Array,
-    site_a: Array,
-    site_b: Array,
-    node_set: Array,
-    set_start: Array,
-    pool: Array,
-) -> tuple[Array, Array]:
-    """Pairs of nodes whose sets are coupled by second partials, from the outputs down to the inputs.
-
-    A node is live if an adjoint reaches it.  A live nonlinear node couples the sets of its arguments.  Where all of a
-    set is coupled with itself (``exp(s)`` for example), whatever is computed below adds nothing, so nodes below are
-    *covered* and skipped: a long nonlinear recursion costs its outermost set and not one per step.
-
-    The kernel runs twice: without sets (``set_start`` empty) to learn which sets are needed, then with them, when a
-    set found to lie within its partner covers what is below it as well.
-
-    Args:
-        graph: tape arrays and edge flags.
-        num_inputs: number of inputs.
-        outputs: node ids of the outputs.
-        rep: see `representatives`.
-        site_first: first output node of each black-box call.
-        site_outputs: number of outputs of each call.
-        site_ptr: where each call starts in ``site_a`` and ``site_b``.
-        site_a: first argument node of each structural nonzero of a call's Hessian.
-        site_b: second argument node of each.
-        node_set: see `reach`.
-        set_start: see `reach`; empty in the first run.
-        pool: see `reach`.
-
-    Returns:
-        Nodes ``a`` and ``b`` of each pair of coupled sets; ``a == b`` couples a set with itself.
-    """
-    opcode, arg0, arg1, row_ptr, row_arg, flags = graph
-    with_sets = set_start.size > 0
-    state = np.zeros(opcode.size, dtype=np.uint8)
-    mark = np.zeros(num_inputs if with_sets else 0, dtype=np.int32)
-    stamp = 0
-    first = np.empty(256, dtype=np.int32)
-    second = np.empty(256, dtype=np.int32)
-    count = 0
-    for k in range(outputs.size):
-        if flags[outputs[k]]:
-            state[outputs[k]] = _LIVE
-    for i in range(opcode.size - 1, -1, -1):
-        s = state[i]
-        if s == 0 and opcode[i] != BLACKBOX:  # a call's first output stands for the others
-            continue
-        if count + 2 > first.size:
-            first = np.concatenate((first, first))
-            second = np.concatenate((second, second))
-        if s & _CLIQUE and not s & _COVERED:
-            first[count] = i
-            second[count] = i
-            count += 1
-            s |= _COVERED
-        if i < num_inputs:
-            continue
-        code = opcode[i]
-        f = flags[i]
-        inherited = s & (_LIVE | _COVERED)
-        if code == AFFINE or code == BLACKBOX:
-            for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
-                if flags[row_arg[k]]:
-                    state[row_arg[k]] |= inherited
-            if code == AFFINE:
-                continue
-            site = arg1[i]
-            if site_first[site] != i:
-                continue
-            # All outputs of the call have been seen: they follow its first one.
-            live = (s & _LIVE) != 0
-            for k in range(i + 1, i + site_outputs[site]):
-                live |= (state[k] & _LIVE) != 0
-            if not live:
-                continue
-            for k in range(site_ptr[site], site_ptr[site + 1]):
-                a, b = site_a[k], site_b[k]
-                if not (flags[a] and flags[b]):
-                    continue
-                if rep[a] == rep[b]:
-                    state[rep[a]] |= _CLIQUE
-                else:
-                    if count + 2 > first.size:
-                        first = np.concatenate((first, first))
-                        second = np.concatenate((second, second))
-                    first[count] = rep[a]
-                    second[count] = rep[b]
-                    count += 1
-            continue
-        a, b = _operands(i, code, graph)
-        if a >= 0:
-            state[a] |= inherited
-        if b >= 0:
-            state[b] |= inherited
-        if not (s & _LIVE and f & _SECOND):
-            continue
-        # An argument's set lies within this node's only if its first partial is live too, which masking may undo.
-        if f & FLAG_AA and not (s & _COVERED and a >= 0):
-            state[rep[arg0[i]]] |= _CLIQUE
-        if f & FLAG_BB and not (s & _COVERED and b >= 0):
-            state[rep[arg1[i]]] |= _CLIQUE
-        if f & FLAG_AB and not (s & _COVERED and a >= 0 and b >= 0):
-            ra, rb = rep[arg0[i]], rep[arg1[i]]
-            if ra == rb:
-                state[ra] |= _CLIQUE
-                continue
-            if with_sets:
-                sa, sb = node_set[ra], node_set[rb]
-                la, lb = set_start[sa + 1] - set_start[sa], set_start[sb + 1] - set_start[sb]
-                if sa == sb:
-                    state[max(ra, rb)] |= _CLIQUE
-                    state[min(ra, rb)] |= _COVERED
-                    continue
-                if la * lb > _SUBSET_CHECK:
-                    stamp += 1
-                    if la <= lb and _is_subset(sa, sb, set_start, pool, mark, stamp):
-                        state[ra] |= _COVERED
-                    elif lb < la and _is_subset(sb, sa, set_start, pool, mark, stamp):
-                        state[rb] |= _COVERED
-            first[count] = ra
-            second[count] = rb
-            count += 1
-    return first[:count], second[:count]
-
-
-@njit(cache=True, nogil=True)
-def incidence(first: Array, second: Array, set_start: Array, pool: Array, num_inputs: int) -> tuple[Array, Array]:
-    """Per input, the sets that it is coupled with, as rows of sets for `unite`."""
-    ptr = np.zeros(num_inputs + 1, dtype=np.int64)
-    for p in range(first.size):
-        a, b = first[p], second[p]
-        for k in range(set_start[a], set_start[a + 1]):
-            ptr[pool[k] + 1] += 1
-        if a != b:
-            for k in range(set_start[b], set_start[b + 1]):
-                ptr[pool[k] + 1] += 1
-    for j in range(num_inputs):
-        ptr[j + 1] += ptr[j]
-    sets = np.empty(ptr[num_inputs], dtype=np.int32)
-    position = ptr[:num_inputs].copy()
-    for p in range(first.size):
-        a, b = first[p], second[p]
-        for k in range(set_start[a], set_start[a + 1]):
-            sets[position[pool[k]]] = b
-            position[pool[k]] += 1
-        if a != b:
-            for k in range(set_start[b], set_start[b + 1]):
-                sets[position[pool[k]]] = a
-                position[pool[k]] += 1
-    return ptr, sets
+def _length(s: int, num_inputs: int, set_start: Array) -> int:
+    return 1 if s < num_inputs else set_start[s - num_inputs + 1] - set_start[s - num_inputs]
 
 
 @njit(cache=True, nogil=True)
 def _sort(values: Array, lo: int, hi: int, mark: Array, stamp: int) -> None:
-    """Sort ``values[lo:hi]``, distinct: by scanning the range they span where they fill it well, else by Shell's method."""
+    """Sort ``values[lo:hi]``, which are distinct and just those marked with the stamp.
+
+    By scanning the range that they span where they fill it well, else by Shell's method.
+    """
     length = hi - lo
     smallest = largest = values[lo]
     ascending = True
@@ -540,15 +89,12 @@ def _sort(values: Array, lo: int, hi: int, mark: Array, stamp: int) -> None:
         v = values[k]
         if v < largest:
             ascending = False
-            if v < smallest:
-                smallest = v
+            smallest = min(smallest, v)
         else:
             largest = v
     if ascending:
         return
-    if length > 24 and np.int64(largest) - smallest < 8 * length:
-        for k in range(lo, hi):
-            mark[values[k]] = stamp
+    if np.int64(largest) - smallest < 8 * length:
         k = lo
         for v in range(smallest, largest + 1):
             if mark[v] == stamp:
@@ -556,7 +102,7 @@ def _sort(values: Array, lo: int, hi: int, mark: Array, stamp: int) -> None:
                 k += 1
         return
     gap = 1
-    while length > 24 and gap < length // 5:
+    while gap < length // 5:
         gap = 3 * gap + 1
     while gap > 0:
         for k in range(lo + gap, hi):
@@ -570,17 +116,558 @@ def _sort(values: Array, lo: int, hi: int, mark: Array, stamp: int) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _equal_earlier(
+    pool: Array, lo: int, hi: int, set_start: Array, table: Array, place: Array, stamp: int
+) -> tuple[int, int]:
+    """Number in the pool of the earlier set equal to ``pool[lo:hi]``, or -1, and its slot in the hash table.
+
+    The table holds numbers plus one, zero where it is empty.
+    """
+    key = np.uint64(hi - lo)
+    for k in range(lo, hi):
+        h = np.uint64(pool[k] + 1) * np.uint64(0x9E3779B97F4A7C15)
+        h ^= h >> np.uint64(29)
+        key += h * np.uint64(0xBF58476D1CE4E5B9)  # a sum, so that the order of the elements does not matter
+    key ^= key >> np.uint64(32)
+    slot = np.int64(key & np.uint64(table.size - 1))
+    while table[slot] > 0:
+        s = table[slot] - 1
+        if set_start[s + 1] - set_start[s] == hi - lo:
+            equal = True
+            for k in range(set_start[s], set_start[s + 1]):
+                if place[pool[k]] != stamp:
+                    equal = False
+                    break
+            if equal:
+                return np.int64(s), slot
+        slot = (slot + 1) & (table.size - 1)
+    return np.int64(-1), slot
+
+
+@njit(cache=True, nogil=True)
+def reach(
+    first: int,
+    stamp: int,
+    opcode: Array,
+    arg0: Array,
+    arg1: Array,
+    row_ptr: Array,
+    row_arg: Array,
+    flags: Array,
+    num_inputs: int,
+    roots: Array,
+    optional: Array,
+    as_rows: bool,
+    place: Array,
+    set_start: Array,
+    set_mark: Array,
+    pool: Array,
+    table: Array,
+    stack: Array,
+    budget: int,
+    optional_entries: int,
+) -> tuple[int, int, int, int]:
+    """Find the sets of nodes, one traversal each; set ``num_inputs + r`` belongs to root ``r``.
+
+    A traversal stops at nodes that have a set, so roots are best given deeper ones first.  All is done in one function,
+    because passing arrays to another costs more than visiting a node.
+
+    Args:
+        first: root to begin with.
+        stamp: the last stamp used.
+        opcode: see `Tape`.
+        arg0: see `Tape`.
+        arg1: see `Tape`.
+        row_ptr: see `Tape`.
+        row_arg: see `Tape`.
+        flags: see `Tape.edge_flags`.
+        num_inputs: number of inputs.
+        roots: node ids.
+        optional: roots to be left out when ``optional_entries`` are spent; empty if there are none.
+        as_rows: sort each set and keep all in the pool, which then holds the rows of a Jacobian; otherwise sets equal to
+            an earlier one are not stored again.
+        place: zeros at first.
+        set_start: where each set starts in the pool; written.
+        set_mark: zeros at first, one for each root.
+        pool: written.
+        table: zeros at first, for the hash table of sets; its length is a power of two.  Unused with ``as_rows``.
+        stack: room for every node.
+        budget: arguments that may be looked at.
+        optional_entries: pool entries that optional roots may take.
+
+    Returns:
+        The root at which the pool was full or the budget spent, if any, the last stamp, and the numbers of arguments
+        looked at and of elements copied.
+    """
+    visits = np.int64(0)
+    copied = np.int64(0)
+    filled = np.int64(set_start[first])
+    for r in range(first, roots.size):
+        root = np.int64(roots[r])
+        if visits > budget:
+            return r, stamp, visits, copied
+        set_start[r + 1] = filled
+        if not flags[root] & _FIRST:
+            place[root] = -(num_inputs + r) - 1
+            continue
+        if optional.size > 0 and optional[r] and optional_entries <= 0:
+            continue
+        stamp += 1
+        start = filled
+        # The root goes on the stack even if it is an input or has a set already, as an output repeated.
+        stack[0] = root
+        top = 1
+        if root < num_inputs:
+            top = 0
+            if filled + 1 > pool.size:
+                return r, stamp, visits, copied
+            pool[filled] = root
+            filled += 1
+        elif place[root] >= 0:
+            place[root] = stamp
+        while top:
+            top -= 1
+            i = np.int64(stack[top])
+            p = np.int64(place[i])
+            if p < 0:
+                if -p - 1 < num_inputs:
+                    lo = np.int64(0)
+                    hi = np.int64(1)
+                else:
+                    lo = np.int64(set_start[-p - 1 - num_inputs])
+                    hi = np.int64(set_start[-p - num_inputs])
+                if filled + hi - lo > pool.size:
+                    return r, stamp, visits, copied
+                copied += hi - lo
+                for k in range(lo, hi):
+                    j = np.int64(pool[k]) if -p - 1 >= num_inputs else -p - 1
+                    if place[j] != stamp:
+                        place[j] = stamp
+                        pool[filled] = j
+                        filled += 1
+                continue
+            code = opcode[i]
+            nary = code == AFFINE or code == BLACKBOX
+            a = np.int64(arg0[i])
+            b = np.int64(arg1[i])
+            lo = np.int64(0)
+            hi = np.int64(2)
+            if nary:
+                lo = np.int64(row_ptr[a])
+                hi = np.int64(row_ptr[a + 1])
+            else:
+                if code == SELECT:
+                    lo = np.int64(row_ptr[a])
+                    a = np.int64(row_arg[lo + 1])
+                    b = np.int64(row_arg[lo + 2])
+                lo = np.int64(0) if flags[i] & FLAG_A else np.int64(1)
+                hi = np.int64(2) if flags[i] & FLAG_B else np.int64(1)
+            if filled + hi - lo > pool.size:
+                return r, stamp, visits, copied
+            visits += hi - lo
+            for k in range(lo, hi):
+                if nary:
+                    c = np.int64(row_arg[k])
+                    if flags[c] == 0:
+                        continue
+                else:
+                    c = a if k == 0 else b
+                p = np.int64(place[c])
+                if p < 0:
+                    s = -p - 1
+                    if s >= num_inputs:
+                        if set_mark[s - num_inputs] != stamp:
+                            set_mark[s - num_inputs] = stamp
+                            stack[top] = c
+                            top += 1
+                        continue
+                    c = s
+                    p = np.int64(place[c])
+                if p != stamp:
+                    place[c] = stamp
+                    if c < num_inputs:
+                        pool[filled] = c
+                        filled += 1
+                    else:
+                        stack[top] = c
+                        top += 1
+        length = filled - start
+        known = -np.int64(place[root]) - 1 if place[root] < 0 else np.int64(-1)
+        if root >= num_inputs and known < 0:
+            known = num_inputs + r
+            if length == 1:
+                known = np.int64(pool[start])
+            elif length >= _SMALL_SET and not as_rows:
+                copied += length
+                known = num_inputs + _equal_earlier(pool, start, filled, r, set_start, table, place, stamp)
+            place[root] = -known - 1
+            if optional.size > 0 and optional[r]:
+                optional_entries -= length
+        if as_rows:
+            if length > 24:
+                _sort(pool, start, filled, place, stamp)
+            else:
+                for k in range(start + 1, filled):
+                    j = pool[k]
+                    m = k
+                    while m > start and pool[m - 1] > j:
+                        pool[m] = pool[m - 1]
+                        m -= 1
+                    pool[m] = j
+        elif known != num_inputs + r:
+            filled = start
+        set_start[r + 1] = filled
+    return roots.size, stamp, visits, copied
+
+
+@njit(cache=True, nogil=True)
+def _equal_earlier(
+    pool: Array, lo: int, hi: int, number: int, set_start: Array, table: Array, place: Array, stamp: int
+) -> int:
+    """Number of the earlier set equal to ``pool[lo:hi]``, else ``number``, which is noted in the hash table.
+
+    The table holds numbers plus one, zero where it is empty.
+    """
+    key = np.uint64(hi - lo)
+    for k in range(lo, hi):
+        h = np.uint64(pool[k] + 1) * np.uint64(0x9E3779B97F4A7C15)
+        h ^= h >> np.uint64(29)
+        key += h * np.uint64(0xBF58476D1CE4E5B9)  # a sum, so that the order of the elements does not matter
+    key ^= key >> np.uint64(32)
+    slot = np.int64(key & np.uint64(table.size - 1))
+    while table[slot] > 0:
+        s = np.int64(table[slot]) - 1
+        if set_start[s + 1] - set_start[s] == hi - lo:
+            equal = True
+            for k in range(set_start[s], set_start[s + 1]):
+                if place[pool[k]] != stamp:
+                    equal = False
+                    break
+            if equal:
+                return s
+        slot = (slot + 1) & (table.size - 1)
+    table[slot] = number + 1
+    return number
+
+
+@njit(cache=True, nogil=True)
+def with_joins(
+    opcode: Array,
+    arg0: Array,
+    arg1: Array,
+    row_ptr: Array,
+    row_arg: Array,
+    flags: Array,
+    num_inputs: int,
+    roots: Array,
+) -> tuple[Array, Array]:
+    """The roots and the nodes shared between them that are worth a set, in the order of the tape.
+
+    Traversals of two roots meet at *joins*, nodes reached from several roots or joins.  Those with little below them
+    are traversed again instead.
+
+    Returns:
+        The nodes, and which of them are not roots.
+    """
+    size = opcode.size
+    is_root = np.zeros(size, dtype=np.bool_)
+    for k in range(roots.size):
+        is_root[roots[k]] = True
+    # Per node the only root or join that it is reached from; itself if it is one of these; -1 if none.
+    owner = np.full(size, -1, dtype=np.int32)
+    count = 0
+    for i in range(size - 1, num_inputs - 1, -1):
+        if is_root[i]:
+            owner[i] = i
+        o = owner[i]
+        if o < 0:
+            continue
+        if o == i:
+            count += 1
+        code = opcode[i]
+        if code == AFFINE or code == BLACKBOX:
+            for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
+                c = row_arg[k]
+                if flags[c] and owner[c] != o:
+                    owner[c] = o if owner[c] < 0 else c
+            continue
+        a = arg0[i]
+        b = arg1[i]
+        if code == SELECT:
+            k = row_ptr[a]
+            a = row_arg[k + 1]
+            b = row_arg[k + 2]
+        if flags[i] & FLAG_A and owner[a] != o:
+            owner[a] = o if owner[a] < 0 else a
+        if flags[i] & FLAG_B and owner[b] != o:
+            owner[b] = o if owner[b] < 0 else b
+    # Visits that a traversal from each node makes at most.
+    cost = np.ones(size, dtype=np.int64)
+    nodes = np.empty(count, dtype=np.int32)
+    optional = np.empty(count, dtype=np.bool_)
+    count = 0
+    for i in range(num_inputs, size):
+        if owner[i] < 0:
+            continue
+        total = np.int64(1)
+        code = opcode[i]
+        if code == AFFINE or code == BLACKBOX:
+            for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
+                c = row_arg[k]
+                if flags[c]:
+                    total += cost[c]
+        else:
+            a = arg0[i]
+            b = arg1[i]
+            if code == SELECT:
+                k = row_ptr[a]
+                a = row_arg[k + 1]
+                b = row_arg[k + 2]
+            if flags[i] & FLAG_A:
+                total += cost[a]
+            if flags[i] & FLAG_B and a != b:
+                total += cost[b]
+        if is_root[i] or (owner[i] == i and total > _CHEAP):
+            nodes[count] = i
+            optional[count] = not is_root[i]
+            count += 1
+            total = min(total, np.int64(num_inputs))
+        cost[i] = min(total, np.int64(1) << 40)
+    return nodes[:count], optional[:count]
+
+
+@njit(cache=True, nogil=True)
+def _is_subset(small: int, large: int, num_inputs: int, set_start: Array, pool: Array, mark: Array, stamp: int) -> bool:
+    """Whether one set lies within another, which is not an input alone."""
+    for k in range(set_start[large - num_inputs], set_start[large - num_inputs + 1]):
+        mark[pool[k]] = stamp
+    if small < num_inputs:
+        return bool(mark[small] == stamp)
+    for k in range(set_start[small - num_inputs], set_start[small - num_inputs + 1]):
+        if mark[pool[k]] != stamp:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def couplings(
+    opcode: Array,
+    arg0: Array,
+    arg1: Array,
+    row_ptr: Array,
+    row_arg: Array,
+    flags: Array,
+    num_inputs: int,
+    outputs: Array,
+    site_first: Array,
+    site_outputs: Array,
+    site_ptr: Array,
+    site_a: Array,
+    site_b: Array,
+    place: Array,
+    set_start: Array,
+    pool: Array,
+) -> tuple[Array, Array]:
+    """Pairs of nodes whose sets are coupled by second partials, from the outputs down to the inputs.
+
+    A node is live if an adjoint reaches it.  A live nonlinear node couples the sets of its arguments.  Where all of a
+    set is coupled with itself (``exp(s)`` for example), whatever is computed below adds nothing, so nodes below are
+    *covered* and skipped: a long nonlinear recursion costs its outermost set and not one per step.
+
+    The kernel runs without sets (``set_start`` empty) to learn which are needed.  Where they are large it runs again
+    with them: then a set found to lie within its partner covers what is below it as well.
+
+    Args:
+        opcode: see `Tape`.
+        arg0: see `Tape`.
+        arg1: see `Tape`.
+        row_ptr: see `Tape`.
+        row_arg: see `Tape`.
+        flags: see `Tape.edge_flags`.
+        num_inputs: number of inputs.
+        outputs: node ids of the outputs.
+        site_first: first output node of each black-box call.
+        site_outputs: number of outputs of each call.
+        site_ptr: where each call starts in ``site_a`` and ``site_b``.
+        site_a: first argument node of each structural nonzero of a call's Hessian.
+        site_b: second argument node of each.
+        place: see `reach`.
+        set_start: see `reach`; empty in the first run.
+        pool: see `reach`.
+
+    Returns:
+        The pairs of nodes, one behind the other (twice the same node couples its set with itself), and the state of
+        each node, with bit ``WANTED`` on those in pairs.
+    """
+    with_sets = set_start.size > 0
+    state = np.zeros(opcode.size, dtype=np.uint8)
+    mark = np.zeros(num_inputs if with_sets else 0, dtype=np.int32)
+    stamp = 0
+    # A node gives rise to two pairs at most; what is not written takes no memory.
+    pairs = np.empty(4 * opcode.size + 2 * site_a.size, dtype=np.int32)
+    count = 0
+    for k in range(outputs.size):
+        if flags[outputs[k]]:
+            state[outputs[k]] = _LIVE
+    for i in range(opcode.size - 1, -1, -1):
+        s = state[i]
+        code = opcode[i]
+        if s == 0 and code != BLACKBOX:  # a call's first output stands for the others
+            continue
+        if s & _CLIQUE and not s & _COVERED:
+            pairs[count] = i
+            pairs[count + 1] = i
+            count += 2
+            state[i] |= WANTED
+            s |= _COVERED
+        if i < num_inputs:
+            continue
+        f = flags[i]
+        inherited = s & (_LIVE | _COVERED)
+        if code == AFFINE or code == BLACKBOX:
+            for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
+                if flags[row_arg[k]]:
+                    state[row_arg[k]] |= inherited
+            if code == AFFINE:
+                continue
+            site = arg1[i]
+            if site_first[site] != i:
+                continue
+            # All outputs of the call have been seen: they follow its first one.
+            live = False
+            for k in range(i, i + site_outputs[site]):
+                live |= (state[k] & _LIVE) != 0
+            if not live:
+                continue
+            for k in range(site_ptr[site], site_ptr[site + 1]):
+                a, b = site_a[k], site_b[k]
+                if flags[a] == 0 or flags[b] == 0:
+                    continue
+                if a == b:
+                    state[a] |= _CLIQUE
+                else:
+                    pairs[count] = a
+                    pairs[count + 1] = b
+                    count += 2
+                    state[a] |= WANTED
+                    state[b] |= WANTED
+            continue
+        a = arg0[i]
+        b = arg1[i]
+        if code == SELECT:
+            k = row_ptr[a]
+            a = row_arg[k + 1]
+            b = row_arg[k + 2]
+        if f & FLAG_A:
+            state[a] |= inherited
+        if f & FLAG_B:
+            state[b] |= inherited
+        if not (s & _LIVE and f & _SECOND):
+            continue
+        # An argument's set lies within this node's only if its first partial is live too, which masking may undo.
+        if f & FLAG_AA and not (s & _COVERED and f & FLAG_A):
+            state[a] |= _CLIQUE
+        if f & FLAG_BB and not (s & _COVERED and f & FLAG_B):
+            state[b] |= _CLIQUE
+        if f & FLAG_AB and not (s & _COVERED and f & FLAG_A and f & FLAG_B):
+            if a == b:
+                state[a] |= _CLIQUE
+                continue
+            if with_sets:
+                sa, sb = _set_of(a, num_inputs, place), _set_of(b, num_inputs, place)
+                if sa == sb:
+                    # The later one first, because it may be computed from the other.
+                    state[max(a, b)] |= _CLIQUE
+                    state[min(a, b)] |= _COVERED
+                    continue
+                la, lb = _length(sa, num_inputs, set_start), _length(sb, num_inputs, set_start)
+                if la * lb > _SUBSET_CHECK:
+                    stamp += 1
+                    if la <= lb and _is_subset(sa, sb, num_inputs, set_start, pool, mark, stamp):
+                        state[a] |= _COVERED
+                    elif lb < la and _is_subset(sb, sa, num_inputs, set_start, pool, mark, stamp):
+                        state[b] |= _COVERED
+            pairs[count] = a
+            pairs[count + 1] = b
+            count += 2
+            state[a] |= WANTED
+            state[b] |= WANTED
+    return pairs[:count], state
+
+
+@njit(cache=True, nogil=True)
+def set_pairs(pairs: Array, num_inputs: int, place: Array, set_start: Array) -> tuple[Array, int, int, int]:
+    """Pairs of sets for pairs of nodes, number of their elements, number of couplings at most, and the largest pair."""
+    sets = np.empty(pairs.size, dtype=np.int32)
+    elements = np.int64(0)
+    entries = 0.0
+    largest = np.int64(0)
+    most = 0.0
+    for k in range(0, pairs.size, 2):
+        a = np.int64(pairs[k])
+        b = np.int64(pairs[k + 1])
+        if a >= num_inputs:
+            a = -np.int64(place[a]) - 1
+        if b >= num_inputs:
+            b = -np.int64(place[b]) - 1
+        sets[k] = a
+        sets[k + 1] = b
+        la = np.int64(1) if a < num_inputs else set_start[a - num_inputs + 1] - set_start[a - num_inputs]
+        lb = np.int64(1) if b < num_inputs else set_start[b - num_inputs + 1] - set_start[b - num_inputs]
+        elements += la if a == b else la + lb
+        product = float(la) * float(lb)
+        entries += product
+        if product > most:
+            most = product
+            largest = k
+    return sets, elements, entries, largest
+
+
+@njit(cache=True, nogil=True)
+def incidence(sets: Array, num_inputs: int, set_start: Array, pool: Array, elements: int) -> tuple[Array, Array]:
+    """Per input, the sets that it is coupled with, as rows of sets for `unite`."""
+    # Ends of the rows first; filling from the back leaves the starts.
+    ptr = np.zeros(num_inputs + 1, dtype=np.int64)
+    for k in range(sets.size):
+        s = sets[k]
+        if k % 2 == 1 and sets[k - 1] == s:
+            continue
+        if s < num_inputs:
+            ptr[s] += 1
+        else:
+            for t in range(set_start[s - num_inputs], set_start[s - num_inputs + 1]):
+                ptr[pool[t]] += 1
+    for j in range(num_inputs):
+        ptr[j + 1] += ptr[j]
+    partner = np.empty(elements, dtype=np.int32)
+    for k in range(sets.size):
+        s = sets[k]
+        other = sets[k ^ 1]
+        if k % 2 == 1 and other == s:
+            continue
+        if s < num_inputs:
+            ptr[s] -= 1
+            partner[ptr[s]] = other
+        else:
+            for t in range(set_start[s - num_inputs], set_start[s - num_inputs + 1]):
+                j = pool[t]
+                ptr[j] -= 1
+                partner[ptr[j]] = other
+    return ptr, partner
+
+
+@njit(cache=True, nogil=True)
 def unite(
-    row_ptr: Array, row_set: Array, set_start: Array, pool: Array, num_columns: int, limit: int
+    row_ptr: Array, row_set: Array, num_columns: int, set_start: Array, pool: Array, limit: int
 ) -> tuple[Array, Array, int]:
     """Unite each row's sets into sorted columns.
 
     Args:
         row_ptr: where each row starts in ``row_set``.
         row_set: set indices, repetition allowed.
+        num_columns: number of inputs.
         set_start: see `reach`.
         pool: see `reach`.
-        num_columns: number of inputs.
         limit: number of entries at which to give up.
 
     Returns:
@@ -593,26 +680,28 @@ def unite(
     seen = np.full(set_start.size, -1, dtype=np.int32)
     bound = np.int64(0)
     for k in range(row_set.size):
-        bound += set_start[row_set[k] + 1] - set_start[row_set[k]]
-    indices = np.empty(min(bound, np.int64(1) << 24), dtype=np.int32)
+        s = np.int64(row_set[k])
+        bound += 1 if s < num_columns else set_start[s - num_columns + 1] - set_start[s - num_columns]
+    # What is not written takes no memory.
+    indices = np.empty(min(bound, limit + num_columns), dtype=np.int32)
     filled = np.int64(0)
+    work = np.int64(0)
     for r in range(num_rows):
         start = filled
-        if filled + num_columns > indices.size:
-            bound = np.int64(0)
-            for k in range(row_ptr[r], row_ptr[r + 1]):
-                bound += set_start[row_set[k] + 1] - set_start[row_set[k]]
-            bound = min(bound, num_columns)
-            if filled + bound > indices.size:
-                grown = np.empty(2 * (filled + bound), dtype=np.int32)
-                grown[:filled] = indices[:filled]
-                indices = grown
         for k in range(row_ptr[r], row_ptr[r + 1]):
-            s = row_set[k]
-            if seen[s] == r:
+            s = np.int64(row_set[k])
+            work += 1
+            if s < num_columns:
+                if mark[s] != r:
+                    mark[s] = r
+                    indices[filled] = s
+                    filled += 1
                 continue
-            seen[s] = r
-            for t in range(set_start[s], set_start[s + 1]):
+            if seen[s - num_columns] == r:
+                continue
+            seen[s - num_columns] = r
+            work += set_start[s - num_columns + 1] - set_start[s - num_columns]
+            for t in range(set_start[s - num_columns], set_start[s - num_columns + 1]):
                 j = pool[t]
                 if mark[j] != r:
                     mark[j] = r
@@ -621,8 +710,16 @@ def unite(
             if filled - start == num_columns:
                 break
         if filled > limit:
-            return np.zeros(0, dtype=np.int32), indices[:0], filled
-        if filled - start > 1:
+            return np.zeros(0, dtype=np.int32), indices[:0], work
+        if filled - start > 24:
             _sort(indices, start, filled, mark, r)
+        else:
+            for k in range(start + 1, filled):
+                j = indices[k]
+                m = k
+                while m > start and indices[m - 1] > j:
+                    indices[m] = indices[m - 1]
+                    m -= 1
+                indices[m] = j
         indptr[r + 1] = filled
-    return indptr, indices[:filled].copy(), filled
+    return indptr, indices[:filled], work
