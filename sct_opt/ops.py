@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from sct_opt import special
 from sct_opt.errors import UnsupportedOperatorError
 
 Expression = str | None
@@ -105,11 +106,41 @@ _UNARY = (
     Op("sinh", 1, "sinh(a)", ("cosh(a)",), ("v",), ("sinh",)),
     Op("cosh", 1, "cosh(a)", ("sinh(a)",), ("v",), ("cosh",)),
     Op("tanh", 1, "tanh(a)", ("1.0 - v * v",), ("-2.0 * v * (1.0 - v * v)",), ("tanh",)),
-    Op("asinh", 1, "asinh(a)", ("1.0 / sqrt(1.0 + a * a)",), ("-a / (sqrt(1.0 + a * a) * (1.0 + a * a))",), ("arcsinh",)),
-    Op("acosh", 1, "acosh(a)", ("1.0 / sqrt(a * a - 1.0)",), ("-a / (sqrt(a * a - 1.0) * (a * a - 1.0))",), ("arccosh",)),
+    Op(
+        "asinh",
+        1,
+        "asinh(a)",
+        ("1.0 / sqrt(1.0 + a * a)",),
+        ("-a / (sqrt(1.0 + a * a) * (1.0 + a * a))",),
+        ("arcsinh",),
+    ),
+    Op(
+        "acosh",
+        1,
+        "acosh(a)",
+        ("1.0 / sqrt(a * a - 1.0)",),
+        ("-a / (sqrt(a * a - 1.0) * (a * a - 1.0))",),
+        ("arccosh",),
+    ),
     Op("atanh", 1, "atanh(a)", ("1.0 / (1.0 - a * a)",), ("2.0 * a / ((1.0 - a * a) * (1.0 - a * a))",), ("arctanh",)),
-    Op("erf", 1, "erf(a)", ("TWO_OVER_SQRT_PI * exp(-a * a)",), ("-2.0 * TWO_OVER_SQRT_PI * a * exp(-a * a)",), (), ("erf",)),
-    Op("erfc", 1, "erfc(a)", ("-TWO_OVER_SQRT_PI * exp(-a * a)",), ("2.0 * TWO_OVER_SQRT_PI * a * exp(-a * a)",), (), ("erfc",)),
+    Op(
+        "erf",
+        1,
+        "erf(a)",
+        ("TWO_OVER_SQRT_PI * exp(-a * a)",),
+        ("-2.0 * TWO_OVER_SQRT_PI * a * exp(-a * a)",),
+        (),
+        ("erf",),
+    ),
+    Op(
+        "erfc",
+        1,
+        "erfc(a)",
+        ("-TWO_OVER_SQRT_PI * exp(-a * a)",),
+        ("2.0 * TWO_OVER_SQRT_PI * a * exp(-a * a)",),
+        (),
+        ("erfc",),
+    ),
     _zero("sign", 1, "sign(a)", "sign"),
     _zero("floor", 1, "floor(a)", "floor"),
     _zero("ceil", 1, "ceil(a)", "ceil"),
@@ -128,7 +159,15 @@ _BINARY = (
     Op("add", 2, "a + b", ("1.0", "1.0"), _Z3, ("add",)),
     Op("sub", 2, "a - b", ("1.0", "-1.0"), _Z3, ("subtract",)),
     Op("mul", 2, "a * b", ("b", "a"), (None, "1.0", None), ("multiply",), factor=("b != 0.0", "a != 0.0")),
-    Op("div", 2, "a / b", ("1.0 / b", "-v / b"), (None, "-1.0 / (b * b)", "2.0 * v / (b * b)"), ("divide",), factor=(None, "a != 0.0")),
+    Op(
+        "div",
+        2,
+        "a / b",
+        ("1.0 / b", "-v / b"),
+        (None, "-1.0 / (b * b)", "2.0 * v / (b * b)"),
+        ("divide",),
+        factor=(None, "a != 0.0"),
+    ),
     Op(
         "pow",
         2,
@@ -144,8 +183,21 @@ _BINARY = (
     # The exponent does not depend on x: no logarithm of the base, which may be negative.
     Op("powc", 2, "a ** b", ("b * a ** (b - 1.0)", None), ("b * (b - 1.0) * a ** (b - 2.0)", None, None)),
     # The base does not depend on x.
-    Op("cpow", 2, "a ** b", (None, "0.0 if a == 0.0 else v * log(a)"), (None, None, "0.0 if a == 0.0 else v * log(a) * log(a)")),
-    Op("hypot", 2, "hypot(a, b)", ("a / v", "b / v"), ("b * b / (v * v * v)", "-a * b / (v * v * v)", "a * a / (v * v * v)"), ("hypot",)),
+    Op(
+        "cpow",
+        2,
+        "a ** b",
+        (None, "0.0 if a == 0.0 else v * log(a)"),
+        (None, None, "0.0 if a == 0.0 else v * log(a) * log(a)"),
+    ),
+    Op(
+        "hypot",
+        2,
+        "hypot(a, b)",
+        ("a / v", "b / v"),
+        ("b * b / (v * v * v)", "-a * b / (v * v * v)", "a * a / (v * v * v)"),
+        ("hypot",),
+    ),
     Op(
         "atan2",
         2,
@@ -171,13 +223,53 @@ _BINARY = (
         ("logaddexp2",),
     ),
     # Ties: the slope is that of the first argument; a local pattern keeps both.
-    Op("min", 2, "a if a <= b or a != a else b", ("1.0 if a <= b else 0.0", "0.0 if a <= b else 1.0"), _Z3, ("minimum",), piecewise=("not (b < a)", "not (a < b)")),
-    Op("max", 2, "a if a >= b or a != a else b", ("1.0 if a >= b else 0.0", "0.0 if a >= b else 1.0"), _Z3, ("maximum",), piecewise=("not (a < b)", "not (b < a)")),
+    Op(
+        "min",
+        2,
+        "a if a <= b or a != a else b",
+        ("1.0 if a <= b else 0.0", "0.0 if a <= b else 1.0"),
+        _Z3,
+        ("minimum",),
+        piecewise=("not (b < a)", "not (a < b)"),
+    ),
+    Op(
+        "max",
+        2,
+        "a if a >= b or a != a else b",
+        ("1.0 if a >= b else 0.0", "0.0 if a >= b else 1.0"),
+        _Z3,
+        ("maximum",),
+        piecewise=("not (a < b)", "not (b < a)"),
+    ),
     # fmin and fmax: NaN loses.
-    Op("fmin", 2, "a if a <= b or b != b else b", ("1.0 if a <= b or b != b else 0.0", "0.0 if a <= b or b != b else 1.0"), _Z3, ("fmin",), piecewise=("not (b < a)", "not (a < b)")),
-    Op("fmax", 2, "a if a >= b or b != b else b", ("1.0 if a >= b or b != b else 0.0", "0.0 if a >= b or b != b else 1.0"), _Z3, ("fmax",), piecewise=("not (a < b)", "not (b < a)")),
+    Op(
+        "fmin",
+        2,
+        "a if a <= b or b != b else b",
+        ("1.0 if a <= b or b != b else 0.0", "0.0 if a <= b or b != b else 1.0"),
+        _Z3,
+        ("fmin",),
+        piecewise=("not (b < a)", "not (a < b)"),
+    ),
+    Op(
+        "fmax",
+        2,
+        "a if a >= b or b != b else b",
+        ("1.0 if a >= b or b != b else 0.0", "0.0 if a >= b or b != b else 1.0"),
+        _Z3,
+        ("fmax",),
+        piecewise=("not (a < b)", "not (b < a)"),
+    ),
     # The sign of mod is the divisor's (Python), that of fmod the dividend's (C).
-    Op("mod", 2, "remainder(a, b)", ("1.0", "-floor(a / b)"), _Z3, ("remainder",), piecewise=(None, "floor(a / b) != 0.0")),
+    Op(
+        "mod",
+        2,
+        "remainder(a, b)",
+        ("1.0", "-floor(a / b)"),
+        _Z3,
+        ("remainder",),
+        piecewise=(None, "floor(a / b) != 0.0"),
+    ),
     Op("fmod", 2, "fmod(a, b)", ("1.0", "-trunc(a / b)"), _Z3, ("fmod",), piecewise=(None, "trunc(a / b) != 0.0")),
     Op("copysign", 2, "copysign(a, b)", ("copysign(1.0, a) * copysign(1.0, b)", None), _Z3, ("copysign",)),
     _zero("floor_divide", 2, "floor(a / b)", "floor_divide"),
@@ -192,8 +284,16 @@ _BINARY = (
     _zero("logical_xor", 2, "1.0 if (a != 0.0) != (b != 0.0) else 0.0", "logical_xor"),
 )
 
-OPS: tuple[Op, ...] = _STRUCTURAL + _UNARY + _BINARY
+OPS: tuple[Op, ...] = (
+    _STRUCTURAL
+    + _UNARY
+    + _BINARY
+    + tuple(Op(name, arity, value, d, dd, special=names) for name, arity, value, d, dd, names in special.ROWS)
+)
 """All operators; an opcode is the index of a row."""
+
+FIRST_SPECIAL = len(OPS) - len(special.ROWS)
+"""Opcode of the first row of `sct_opt.special`; these rows are compiled one by one, see `sct_opt.special_kernels`."""
 
 OPCODE: dict[str, int] = {op.name: code for code, op in enumerate(OPS)}
 """Opcode by canonical name."""
@@ -208,6 +308,7 @@ NAMED_CONSTANTS: dict[str, float] = {
     "LN10": math.log(10.0),
     "TWO_OVER_SQRT_PI": 2.0 / math.sqrt(math.pi),
     "PI": math.pi,
+    **special.CONSTANTS,
 }
 """Numbers that expressions may name."""
 
@@ -262,6 +363,22 @@ def structural_flags() -> np.ndarray[Any, np.dtype[np.uint8]]:
     return flags
 
 
+@functools.cache
+def called_names(op: Op) -> frozenset[str]:
+    """Names of the functions that an operator's expressions call.
+
+    >>> sorted(called_names(OPS[opcode("tan")])), sorted(called_names(OPS[opcode("cos")]))
+    (['tan'], ['cos', 'sin'])
+    """
+    return frozenset(
+        node.func.id
+        for text in (op.value, *op.d, *op.dd)
+        if text
+        for node in ast.walk(ast.parse(text, mode="eval"))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    )
+
+
 class _Vectorise(ast.NodeTransformer):
     """Turn scalar Python conditions into their elementwise NumPy form."""
 
@@ -293,11 +410,13 @@ def _numpy_namespace() -> dict[str, Any]:
         for node in ast.walk(ast.parse(text, mode="eval"))
         if isinstance(node, ast.Name)
     } - {"a", "b", "v"}
-    namespace: dict[str, Any] = {name: getattr(np, name) for name in ("where", "logical_and", "logical_or", "logical_not")}
+    namespace: dict[str, Any] = {
+        name: getattr(np, name) for name in ("where", "logical_and", "logical_or", "logical_not")
+    }
     for name in names:
         if name in NAMED_CONSTANTS:
             namespace[name] = NAMED_CONSTANTS[name]
-        elif hasattr(np, _NUMPY_NAME.get(name, name)):
+        elif hasattr(np, _NUMPY_NAME.get(name, name)) and name not in special.SHADOWED:
             namespace[name] = getattr(np, _NUMPY_NAME.get(name, name))
         else:
             namespace[name] = _special(name)
@@ -308,9 +427,7 @@ def _special(name: str) -> Callable[..., Any]:
     """A scipy.special function, looked up at its first call: importing it takes longer than importing sct_opt."""
 
     def call(*args: Any) -> Any:
-        import scipy.special  # noqa: PLC0415
-
-        return getattr(scipy.special, name)(*args)
+        return special.array_function(name)(*args)
 
     return call
 
@@ -344,7 +461,9 @@ def scalar_function(expression: str, arity: int) -> Callable[..., float]:
     """
     code = compile(expression, f"<operator table: {expression}>", "eval")
     # math.remainder is IEEE's, another function than the divisor's-sign remainder of the table
-    namespace = {name: value if name == "remainder" else getattr(math, name, value) for name, value in _numpy_namespace().items()}
+    namespace = {
+        name: value if name == "remainder" else getattr(math, name, value) for name, value in _numpy_namespace().items()
+    }
     whole_array = array_function(expression, arity)
     names = ("a", "b")[:arity]
 

@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core.extending import intrinsic
 
-from sct_opt.ops import AFFINE, BLACKBOX, FLAG_A, FLAG_B, NAMED_CONSTANTS, OPS, SELECT
+from sct_opt.ops import AFFINE, BLACKBOX, FIRST_SPECIAL, FLAG_A, FLAG_B, NAMED_CONSTANTS, OPS, SELECT
 
 Array = np.ndarray[Any, Any]
 
@@ -38,53 +38,18 @@ _NATIVE |= {
 
 
 @intrinsic
-def _call1(typingctx: Any, address: Any, a: Any) -> Any:
-    """Call a C function ``double f(double)`` at an address."""
+def _call_row(typingctx: Any, address: Any, a: Any, b: Any, v: Any, which: Any) -> Any:
+    """Call a row of `sct_opt.special_kernels` at its address."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        double = ir.DoubleType()
-        pointer = builder.inttoptr(args[0], ir.FunctionType(double, [double]).as_pointer())
-        return builder.call(pointer, [args[1]])
+        double, integer = ir.DoubleType(), ir.IntType(64)
+        pointer = builder.inttoptr(args[0], ir.FunctionType(double, [double, double, double, integer]).as_pointer())
+        return builder.call(pointer, args[1:])
 
-    return types.float64(types.int64, types.float64), codegen
-
-
-@intrinsic
-def _call2(typingctx: Any, address: Any, a: Any, b: Any) -> Any:
-    """Call a C function ``double f(double, double)`` at an address."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        double = ir.DoubleType()
-        pointer = builder.inttoptr(args[0], ir.FunctionType(double, [double, double]).as_pointer())
-        return builder.call(pointer, [args[1], args[2]])
-
-    return types.float64(types.int64, types.float64, types.float64), codegen
+    return types.float64(types.int64, types.float64, types.float64, types.float64, types.int64), codegen
 
 
-class _Externals(ast.NodeTransformer):
-    """Replace calls of functions that Numba does not know by calls through a table of addresses."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
-        name = node.func.id  # type: ignore[attr-defined]
-        if name in _NATIVE:
-            return node
-        if name not in self.names:
-            self.names.append(name)
-        address = ast.parse(f"addresses[{self.names.index(name)}]", mode="eval").body
-        caller = ast.Name(id=f"_call{len(node.args)}", ctx=ast.Load())
-        return ast.Call(func=caller, args=[address, *node.args], keywords=[])
-
-
-def _linearise_source() -> tuple[str, list[str]]:
-    externals = _Externals()
-
-    def scalar(expression: str) -> str:
-        return ast.unparse(externals.visit(ast.parse(expression, mode="eval")))
-
+def _linearise_source() -> str:
     lines = [
         "def {name}(opcode, arg0, arg1, row_ptr, row_arg, row_coef, row_const, addresses, v, p, h, start, stop, order):",
         "    for i in range(start, stop):",
@@ -104,26 +69,36 @@ def _linearise_source() -> tuple[str, list[str]]:
         "        b = v[arg1[i]]",
     ]
     word = "if"
-    for code, op in enumerate(OPS):
+    for code, op in enumerate(OPS[:FIRST_SPECIAL]):
         if op.arity not in (1, 2):
             continue
         lines.append(f"        {word} code == {code}:")
-        lines.append(f"            v_ = {scalar(op.value)}".replace("v_", "value"))
+        lines.append(f"            v_ = {op.value}".replace("v_", "value"))
         lines.append("            v[i] = value")
         word = "elif"
         if all(partial is None for partial in (*op.d, *op.dd)):
             continue
         lines.append("            if order > 0:")
-        lines += [f"                p[i, {k}] = {_with_value(scalar(e))}" for k, e in enumerate(op.d) if e]
+        lines += [f"                p[i, {k}] = {_with_value(e)}" for k, e in enumerate(op.d) if e]
         if any(op.dd):
             columns = (0,) if op.arity == 1 else (0, 1, 2)
             lines.append("                if order > 1:")
             lines += [
-                f"                    h[i, {k}] = {_with_value(scalar(e))}"
-                for k, e in zip(columns, op.dd, strict=True)
-                if e
+                f"                    h[i, {k}] = {_with_value(e)}" for k, e in zip(columns, op.dd, strict=True) if e
             ]
-    return "\n".join(lines) + "\n", externals.names
+    lines += [
+        f"        elif code >= {FIRST_SPECIAL}:",
+        f"            address = addresses[code - {FIRST_SPECIAL}]",
+        "            value = _call_row(address, a, b, 0.0, 0)",
+        "            v[i] = value",
+        "            if order > 0:",
+        "                for k in range(2):",
+        "                    p[i, k] = _call_row(address, a, b, value, 1 + k)",
+        "            if order > 1:",
+        "                for k in range(3):",
+        "                    h[i, k] = _call_row(address, a, b, value, 3 + k)",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _with_value(expression: str) -> str:
@@ -134,7 +109,7 @@ def _with_value(expression: str) -> str:
     return ast.unparse(tree)
 
 
-LINEARISE_SOURCE, EXTERNAL_NAMES = _linearise_source()
+LINEARISE_SOURCE = _linearise_source()
 
 
 def _compiled_linearise() -> Any:
@@ -144,7 +119,7 @@ def _compiled_linearise() -> Any:
     name = f"linearise_{digest}"
     offset = sum(1 for _ in linecache.getlines(__file__))
     code = compile("\n" * offset + LINEARISE_SOURCE.replace("{name}", name, 1), __file__, "exec")
-    namespace: dict[str, Any] = {**_NATIVE, **NAMED_CONSTANTS, "_call1": _call1, "_call2": _call2, "__name__": __name__}
+    namespace: dict[str, Any] = {**_NATIVE, **NAMED_CONSTANTS, "_call_row": _call_row, "__name__": __name__}
     exec(code, namespace)
     return njit(cache=True, nogil=True, error_model="numpy")(namespace[name])
 
@@ -152,18 +127,15 @@ def _compiled_linearise() -> Any:
 linearise = _compiled_linearise()
 
 
-def external_addresses() -> Array:
-    """Addresses of the special functions that `linearise` calls, in the order of `EXTERNAL_NAMES`."""
-    if not EXTERNAL_NAMES:
-        return np.zeros(1, dtype=np.int64)
-    from numba.extending import get_cython_function_address  # noqa: PLC0415
+def row_addresses(opcode: Array) -> Array:
+    """Addresses of the rows of special functions among the operators, counted from the first such row."""
+    addresses = np.zeros(len(OPS) - FIRST_SPECIAL, dtype=np.int64)
+    present = np.flatnonzero(np.bincount(opcode, minlength=len(OPS)))
+    for code in present[present >= FIRST_SPECIAL]:
+        from sct_opt import special_kernels  # noqa: PLC0415 - few tapes need it
 
-    from sct_opt.special import cython_name  # noqa: PLC0415
-
-    return np.array(
-        [get_cython_function_address("scipy.special.cython_special", cython_name(name)) for name in EXTERNAL_NAMES],
-        dtype=np.int64,
-    )
+        addresses[code - FIRST_SPECIAL] = special_kernels.row_address(OPS[code])
+    return addresses
 
 
 @njit(cache=True, nogil=True)

@@ -61,7 +61,7 @@ class Sweeps:
         self.parameters = tape.parameters.copy()
         self.flags = tape.edge_flags()
         self._kernels = kernels
-        self._addresses = kernels.external_addresses()
+        self._addresses = kernels.row_addresses(tape.opcode)
         self._values = np.zeros(tape.size)
         self._values[tape.num_inputs + tape.num_parameters : tape.first_operation] = tape.constants
         self._partials = np.zeros((0, 2))

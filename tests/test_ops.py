@@ -9,6 +9,7 @@ import scipy.special
 from sct_opt import sweep_kernels
 from sct_opt.errors import UnsupportedOperatorError
 from sct_opt.ops import (
+    FIRST_SPECIAL,
     FLAG_A,
     FLAG_AA,
     FLAG_AB,
@@ -74,7 +75,10 @@ def test_first_partials_match_differences(op: Op) -> None:
             continue  # that argument never depends on x
         plus, minus = op.evaluate(*shifted(args, k, STEP)), op.evaluate(*shifted(args, k, -STEP))
         difference = (plus - minus) / (2 * STEP)
-        smooth = np.abs(plus - 2 * value + minus) < 1e-3 * (1 + np.abs(value))  # no jump or kink inside the stencil
+        # No jump, kink or pole inside or close to the stencil.
+        wider = (op.evaluate(*shifted(args, k, 2 * STEP)) - op.evaluate(*shifted(args, k, -2 * STEP))) / (4 * STEP)
+        smooth = np.abs(plus - 2 * value + minus) < 1e-3 * (1 + np.abs(value))
+        smooth &= np.abs(wider - difference) < 1e-4 * (1 + np.abs(difference))
         expected = np.zeros_like(value) if first[k] is None else first[k]
         assert smooth.mean() > 0.8
         np.testing.assert_allclose(expected[smooth], difference[smooth], rtol=2e-5, atol=2e-5)
@@ -91,7 +95,7 @@ def test_second_partials_match_differences(op: Op) -> None:
             continue
         plus = np.asarray(value_and_partials(op, shifted(args, k, STEP))[1][j])
         minus = np.asarray(value_and_partials(op, shifted(args, k, -STEP))[1][j])
-        smooth = np.abs(plus - minus) < 0.1 * (1 + np.abs(plus))
+        smooth = np.abs(plus - minus) < 1e-3 * (1 + np.abs(plus))
         if (op.name == "powc" and k == 1) or (op.name == "cpow" and k == 0):
             continue
         numbers = np.zeros_like(args[0]) if expected is None else expected
@@ -160,5 +164,7 @@ def test_unknown_operator_names_the_mend() -> None:
         opcode("frobnicate")
 
 
-def test_external_functions_have_addresses() -> None:
-    assert sweep_kernels.external_addresses().size >= max(1, len(sweep_kernels.EXTERNAL_NAMES))
+def test_rows_of_special_functions_have_addresses() -> None:
+    used = [OPCODE["sin"], OPCODE["gammaln"], OPCODE["jv"]]
+    addresses = sweep_kernels.row_addresses(np.array(used, dtype=np.uint8))
+    assert np.flatnonzero(addresses).tolist() == [OPCODE["gammaln"] - FIRST_SPECIAL, OPCODE["jv"] - FIRST_SPECIAL]
