@@ -5,7 +5,15 @@ from sct_opt.tracing.array import Traced
 from sct_opt.tracing.control import ifelse, ignore_derivatives, where
 from sct_opt.tracing.idioms import tracing
 from sct_opt.tracing.scalar import TracedScalar
-from sct_opt.tracing.trace import TracedFunction, call_traced, is_traced, make_inputs, make_parameters, output_ids, trace_function
+from sct_opt.tracing.trace import (
+    TracedFunction,
+    call_traced,
+    is_traced,
+    make_inputs,
+    make_parameters,
+    output_ids,
+    trace_function,
+)
 
 __all__ = [
     "Traced",

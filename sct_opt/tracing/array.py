@@ -15,7 +15,7 @@ import numpy as np
 
 from sct_opt.errors import TracingError
 from sct_opt.tape import Array, TapeBuilder
-from sct_opt.tracing.base import BOOL, FLOAT, INT, TracedBase, find_builder, ids_of, kind_of
+from sct_opt.tracing.base import BOOL, FLOAT, TracedBase, find_builder, ids_of, kind_of
 from sct_opt.tracing.location import missing_primal, unsupported, where
 from sct_opt.tracing.scalar import SCALARS, TracedScalar
 
@@ -75,8 +75,12 @@ class Traced(TracedBase):
 
     @property
     def flat(self) -> Traced:
-        """The entries in C order, to iterate over or to index; to assign, use ``x.ravel()`` or ``x[...]``."""
-        return Traced(self.builder, self.ids.ravel(), self.kind)
+        """The entries in C order; assigning to them writes into this array."""
+        return _Flat(self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        _Flat(self)[...] = value
 
     @property
     def nbytes(self) -> int:
@@ -247,11 +251,39 @@ class Traced(TracedBase):
 
     def itemset(self, *args: Any) -> None:
         """Assign one entry."""
-        self[np.unravel_index(args[0], self.shape) if len(args) == 2 and isinstance(args[0], int) else args[0] if len(args) == 2 else ()] = args[-1]
+        self[
+            np.unravel_index(args[0], self.shape)
+            if len(args) == 2 and isinstance(args[0], int)
+            else args[0]
+            if len(args) == 2
+            else ()
+        ] = args[-1]
 
     def sort(self, axis: int = -1, **kwargs: Any) -> None:
         """Sort in place."""
         self[...] = np.sort(self, axis=axis)  # type: ignore[call-overload]
+
+
+class _Flat(Traced):
+    """The entries of an array in C order, which are a copy unless they lie so in memory: writing goes to the array too.
+
+    Args:
+        owner: the array.
+    """
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Traced) -> None:
+        super().__init__(owner.builder, owner.ids.ravel(), owner.kind)
+        self.owner = owner
+
+    def __getitem__(self, key: Any) -> Any:
+        part = super().__getitem__(key)
+        return part.copy() if isinstance(part, Traced) else part
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        self.owner.ids[...] = self.ids.reshape(self.owner.shape)
 
 
 def _asked_by_sparse() -> bool:
@@ -259,7 +291,9 @@ def _asked_by_sparse() -> bool:
     frame = sys._getframe(2)
     if frame.f_globals.get("__name__") == "sct_opt.tracing.idioms" and frame.f_back is not None:
         frame = frame.f_back  # the stand-in of np.asanyarray
-    return frame.f_code.co_name in ("_matmul_dispatch", "_rmatmul_dispatch") and frame.f_globals.get("__name__", "").startswith("scipy.sparse")
+    return frame.f_code.co_name in ("_matmul_dispatch", "_rmatmul_dispatch") and frame.f_globals.get(
+        "__name__", ""
+    ).startswith("scipy.sparse")
 
 
 def plain_key(key: Any) -> Any:
@@ -299,7 +333,9 @@ def _in_place(ufunc: np.ufunc) -> Callable[..., Any]:
         result = ufunc(self, other)
         ids = ids_of(self.builder, result)
         if np.broadcast_shapes(self.shape, ids.shape) != self.shape:
-            raise ValueError(f"non-broadcastable output operand with shape {self.shape} doesn't match the broadcast shape {ids.shape}")
+            raise ValueError(
+                f"non-broadcastable output operand with shape {self.shape} doesn't match the broadcast shape {ids.shape}"
+            )
         self.ids[...] = ids
         return self
 
@@ -329,11 +365,15 @@ _BINARY = {
     "divmod": np.divmod,
 }
 _LOGICAL = {"and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor}
-_COMPARISONS = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal}
-_METHODS = (
-    "sum prod mean std var max min argmax argmin argsort argpartition any all cumsum cumprod clip round dot repeat take squeeze "
-    "trace diagonal searchsorted nonzero compress choose put ptp"
-).split()
+_COMPARISONS = {
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+}
+_METHODS = ["sum", "prod", "mean", "std", "var", "max", "min", "argmax", "argmin", "argsort", "argpartition", "any", "all", "cumsum", "cumprod", "clip", "round", "dot", "repeat", "take", "squeeze", "trace", "diagonal", "searchsorted", "nonzero", "compress", "choose", "put", "ptp"]
 
 for _name, _ufunc in (_BINARY | _LOGICAL).items():
     setattr(Traced, f"__{_name}__", lambda self, other, _ufunc=_ufunc: _ufunc(self, other))
@@ -344,7 +384,9 @@ for _name, _ufunc in _COMPARISONS.items():
     setattr(
         Traced,
         f"__{_name}__",
-        lambda self, other, _ufunc=_ufunc: NotImplemented if other is None or isinstance(other, str) else _ufunc(self, other),
+        lambda self, other, _ufunc=_ufunc: (
+            NotImplemented if other is None or isinstance(other, str) else _ufunc(self, other)
+        ),
     )
 for _name, _ufunc in {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}.items():
     setattr(Traced, f"__{_name}__", lambda self, _ufunc=_ufunc: _ufunc(self))

@@ -75,7 +75,11 @@ def constants_only(value: Any) -> Any:
         return None if ids.size and ids.max() >= 0 else np.asarray(value)
     if isinstance(value, (list, tuple)):
         parts = [constants_only(item) for item in value]
-        return None if any(p is None and item is not None for p, item in zip(parts, value, strict=True)) else type(value)(parts)
+        return (
+            None
+            if any(p is None and item is not None for p, item in zip(parts, value, strict=True))
+            else type(value)(parts)
+        )
     if isinstance(value, dict):
         values = {key: constants_only(item) for key, item in value.items()}
         return None if any(v is None and value[key] is not None for key, v in values.items()) else values
@@ -134,7 +138,9 @@ def ids_of(builder: TapeBuilder, value: Any) -> Array:
         if not parts:
             return np.zeros(0, dtype=np.int32)
         if any(part.shape != parts[0].shape for part in parts):
-            raise TracingError(f"a nested list of unequal lengths {sorted({p.shape for p in parts})} is not an array\n  at {where()}\n  mend: join the parts with np.concatenate or np.hstack")
+            raise TracingError(
+                f"a nested list of unequal lengths {sorted({p.shape for p in parts})} is not an array\n  at {where()}\n  mend: join the parts with np.concatenate or np.hstack"
+            )
         return np.stack(parts)
     return _ids_of_array(builder, value)
 
@@ -152,14 +158,18 @@ def _ids_of_array(builder: TapeBuilder, value: Any) -> Array:
                 raise TracingError(f"{_shown(item)} stands where a number is needed\n  at {where()}")
             part = ids_of(builder, item)
             if part.size != 1:
-                raise TracingError(f"an object array holds an array of shape {part.shape}\n  at {where()}\n  mend: use np.stack or np.concatenate")
+                raise TracingError(
+                    f"an object array holds an array of shape {part.shape}\n  at {where()}\n  mend: use np.stack or np.concatenate"
+                )
             ids[k] = part.item()
         return ids.reshape(array.shape)
     if array.dtype.kind == "c":
         if not array.imag.any():
             array = array.real
         else:
-            raise TracingError(f"complex numbers cannot be mixed with traced values here\n  at {where()}\n  mend: compute real and imaginary parts separately")
+            raise TracingError(
+                f"complex numbers cannot be mixed with traced values here\n  at {where()}\n  mend: compute real and imaginary parts separately"
+            )
     if array.dtype.kind not in "fiub":
         raise TracingError(f"{_shown(value)} stands where a number is needed\n  at {where()}")
     if array.size > 1 and array.strides.count(0) == array.ndim:

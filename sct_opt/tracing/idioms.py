@@ -67,7 +67,11 @@ def _full(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def full(shape: Any, fill_value: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
         builder = _builder_for_caller()
-        if builder is not None and _is_floating(dtype) and (dtype is not None or kind_of(fill_value) == FLOAT or find_builder(fill_value)):
+        if (
+            builder is not None
+            and _is_floating(dtype)
+            and (dtype is not None or kind_of(fill_value) == FLOAT or find_builder(fill_value))
+        ):
             return buffer(builder, shape, fill_value)
         return original(shape, fill_value, dtype, *args, **kwargs)
 
@@ -89,7 +93,11 @@ def _like(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def like(prototype: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(prototype, *args, **kwargs)
-        if isinstance(result, np.ndarray) and result.dtype.kind in "fO" and (builder := _builder_for_caller()) is not None:
+        if (
+            isinstance(result, np.ndarray)
+            and result.dtype.kind in "fO"
+            and (builder := _builder_for_caller()) is not None
+        ):
             return buffer(builder, result.shape, result)
         return result
 
@@ -130,7 +138,9 @@ def _from_iterator(original: Callable[..., Any]) -> Callable[..., Any]:
 def _isscalar(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def isscalar(element: Any) -> bool:
-        return bool(original(element)) or (isinstance(element, TracedBase) and not isinstance(element, Traced) and _builder_for_caller() is not None)
+        return bool(original(element)) or (
+            isinstance(element, TracedBase) and not isinstance(element, Traced) and _builder_for_caller() is not None
+        )
 
     return isscalar
 
@@ -141,7 +151,9 @@ def by_arguments(original: Callable[..., Any], implementation: Callable[..., Any
     @functools.wraps(original)
     def dispatch(*args: Any, **kwargs: Any) -> Any:
         for value in (*args, *kwargs.values()):
-            if isinstance(value, TracedBase) or (isinstance(value, (list, tuple, np.ndarray)) and find_builder(value) is not None):
+            if isinstance(value, TracedBase) or (
+                isinstance(value, (list, tuple, np.ndarray)) and find_builder(value) is not None
+            ):
                 return implementation(*args, **kwargs)
         return original(*args, **kwargs)
 
@@ -173,12 +185,17 @@ def _sumprod(p: Any, q: Any) -> Any:
 
 
 def _math_isclose(a: Any, b: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> Any:
-    return np.less_equal(np.absolute(np.subtract(a, b)), np.maximum(rel_tol * np.maximum(np.absolute(a), np.absolute(b)), abs_tol))
+    return np.less_equal(
+        np.absolute(np.subtract(a, b)), np.maximum(rel_tol * np.maximum(np.absolute(a), np.absolute(b)), abs_tol)
+    )
 
 
 _MATH: dict[str, Callable[..., Any]] = {
-    **{name: getattr(np, name) for name in "sin cos tan sinh cosh tanh exp expm1 log10 log2 log1p sqrt fabs floor ceil trunc fmod copysign degrees radians isnan isinf isfinite modf frexp ldexp".split()},
-    **{name: getattr(np, f"arc{name[1:]}") for name in "asin acos atan asinh acosh atanh atan2".split()},
+    **{
+        name: getattr(np, name)
+        for name in ["sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "expm1", "log10", "log2", "log1p", "sqrt", "fabs", "floor", "ceil", "trunc", "fmod", "copysign", "degrees", "radians", "isnan", "isinf", "isfinite", "modf", "frexp", "ldexp"]
+    },
+    **{name: getattr(np, f"arc{name[1:]}") for name in ["asin", "acos", "atan", "asinh", "acosh", "atanh", "atan2"]},
     "log": _log,
     "cbrt": np.cbrt,
     "exp2": np.exp2,

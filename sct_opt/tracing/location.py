@@ -63,7 +63,10 @@ def missing_primal(needed: str, local: bool = False) -> MissingPrimalError:
     """
     line = source_line()
     if needed == "bool":
-        what, mend = "the truth value of a traced value is needed (if, while, and, or, not, min, max, sorted …)", _BRANCH
+        what, mend = (
+            "the truth value of a traced value is needed (if, while, and, or, not, min, max, sorted …)",
+            _BRANCH,
+        )
     elif needed in ("int", "index"):
         what = "an integer is needed (int, index, range, slice …) and the value depends on x"
         mend = "choose with so.where or interpolate with np.interp; at one point, detect with so.TracerLocalSparsityDetector()"
@@ -81,7 +84,18 @@ def missing_primal(needed: str, local: bool = False) -> MissingPrimalError:
     return MissingPrimalError(f"{what}\n  at {where()}\n  mend: {mend}")
 
 
-_NUMPY_NAMES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "fsum": "sum", "dist": "linalg.norm", "pow": "power"}
+_NUMPY_NAMES = {
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "atan2": "arctan2",
+    "asinh": "arcsinh",
+    "acosh": "arccosh",
+    "atanh": "arctanh",
+    "fsum": "sum",
+    "dist": "linalg.norm",
+    "pow": "power",
+}
 
 
 def unsupported(name: str, mend: str = "") -> UnsupportedOperatorError:

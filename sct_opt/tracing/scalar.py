@@ -31,7 +31,7 @@ class TracedScalar(TracedBase):
     ndim = 0
     size = 1
 
-    def __init__(self, builder: TapeBuilder, id: int) -> None:  # noqa: A002 - the vocabulary's word
+    def __init__(self, builder: TapeBuilder, id: int) -> None:
         self.builder = builder
         self.id = id
 
@@ -41,7 +41,11 @@ class TracedScalar(TracedBase):
         return np.array(self.id, dtype=np.int32)
 
     def __repr__(self) -> str:
-        return f"TracedScalar(node {self.id})" if self.id >= 0 else f"TracedScalar({self.builder.constant_value(self.id)!r})"
+        return (
+            f"TracedScalar(node {self.id})"
+            if self.id >= 0
+            else f"TracedScalar({self.builder.constant_value(self.id)!r})"
+        )
 
     # -- numbers that do not exist while tracing ---------------------------------------------------------------------
 
@@ -173,7 +177,7 @@ class TracedInt(TracedScalar):
 SCALARS: dict[str, type[TracedScalar]] = {FLOAT: TracedScalar, BOOL: TracedBool, INT: TracedInt}
 
 
-def scalar(builder: TapeBuilder, id: int, kind: str = FLOAT) -> TracedScalar:  # noqa: A002
+def scalar(builder: TapeBuilder, id: int, kind: str = FLOAT) -> TracedScalar:
     """The traced scalar of a kind."""
     return SCALARS[kind](builder, id)
 
@@ -243,7 +247,14 @@ for _name, _ufunc in (("floordiv", np.floor_divide), ("mod", np.remainder), ("ma
     setattr(TracedScalar, f"__{_name}__", lambda self, other, _ufunc=_ufunc: _ufunc(self, other))
     setattr(TracedScalar, f"__r{_name}__", lambda self, other, _ufunc=_ufunc: _ufunc(other, self))
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
-    _ufunc = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal}[_name]
+    _ufunc = {
+        "lt": np.less,
+        "le": np.less_equal,
+        "gt": np.greater,
+        "ge": np.greater_equal,
+        "eq": np.equal,
+        "ne": np.not_equal,
+    }[_name]
     setattr(TracedScalar, f"__{_name}__", _comparison(_ufunc))
 for _name, _row in (("neg", "neg"), ("abs", "abs")):
     setattr(TracedScalar, f"__{_name}__", _function(_row, getattr(np, {"neg": "negative", "abs": "absolute"}[_name])))

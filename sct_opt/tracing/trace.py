@@ -91,7 +91,9 @@ def call_traced(builder: TapeBuilder, function: Callable[..., Any], *args: Any, 
             ) from error
 
 
-def output_ids(builder: TapeBuilder, result: Any, what: str = "the function", function: Callable[..., Any] | None = None) -> Array:
+def output_ids(
+    builder: TapeBuilder, result: Any, what: str = "the function", function: Callable[..., Any] | None = None
+) -> Array:
     """Node ids of what a traced function returned, flattened.
 
     Args:
@@ -106,15 +108,23 @@ def output_ids(builder: TapeBuilder, result: Any, what: str = "the function", fu
     return shaped_output_ids(builder, result, what, function)[0]
 
 
-def shaped_output_ids(builder: TapeBuilder, result: Any, what: str = "the function", function: Callable[..., Any] | None = None) -> tuple[Array, tuple[int, ...], tuple[tuple[int, ...], ...]]:
+def shaped_output_ids(
+    builder: TapeBuilder, result: Any, what: str = "the function", function: Callable[..., Any] | None = None
+) -> tuple[Array, tuple[int, ...], tuple[tuple[int, ...], ...]]:
     """As `output_ids`, with the shape of the result and, for tuples, the shapes of its parts."""
     place = _place(what, function)
     if result is None:
-        raise TracingError(f"{place} returned None\n  mend: end it with a return statement; a function f(y, x) that fills y is traced with out=y")
+        raise TracingError(
+            f"{place} returned None\n  mend: end it with a return statement; a function f(y, x) that fills y is traced with out=y"
+        )
     if isinstance(result, (str, bytes, Mapping, set)) or callable(result):
-        raise TracingError(f"{place} returned {type(result).__name__}, not numbers\n  mend: return a number, an array, or a list or tuple of these")
+        raise TracingError(
+            f"{place} returned {type(result).__name__}, not numbers\n  mend: return a number, an array, or a list or tuple of these"
+        )
     if type(result).__module__.startswith("scipy.sparse"):
-        raise TracingError(f"{place} returned a scipy.sparse {type(result).__name__}\n  mend: return result.data for its stored entries, or result.toarray()")
+        raise TracingError(
+            f"{place} returned a scipy.sparse {type(result).__name__}\n  mend: return result.data for its stored entries, or result.toarray()"
+        )
     if isinstance(result, (list, tuple)):
         parts = [shaped_output_ids(builder, part, what, function) for part in result]
         shapes = tuple(shape for _, shape, _ in parts)

@@ -17,8 +17,34 @@ from sct_opt.tracing.location import missing_primal, unsupported, where
 from sct_opt.tracing.scalar import TracedScalar
 
 # The opcodes whose results are truth values, and those that keep whole numbers whole.
-_TRUTH = {OPCODE[name] for name in ("lt", "le", "gt", "ge", "eq", "ne", "logical_and", "logical_or", "logical_xor", "logical_not")}
-_WHOLE = {OPCODE[name] for name in ("add", "sub", "mul", "neg", "abs", "square", "min", "max", "fmin", "fmax", "mod", "fmod", "floor_divide", "sign", "pow", "floor", "ceil", "trunc", "rint")}
+_TRUTH = {
+    OPCODE[name]
+    for name in ("lt", "le", "gt", "ge", "eq", "ne", "logical_and", "logical_or", "logical_xor", "logical_not")
+}
+_WHOLE = {
+    OPCODE[name]
+    for name in (
+        "add",
+        "sub",
+        "mul",
+        "neg",
+        "abs",
+        "square",
+        "min",
+        "max",
+        "fmin",
+        "fmax",
+        "mod",
+        "fmod",
+        "floor_divide",
+        "sign",
+        "pow",
+        "floor",
+        "ceil",
+        "trunc",
+        "rint",
+    )
+}
 _CONSTANT = {code for code, op in enumerate(OPS) if op.arity > 0 and not any(op.d)}
 """Opcodes whose partials are all structurally zero: local traces answer them with plain numbers."""
 
@@ -70,12 +96,19 @@ def emit_binary(code: int, a: Any, b: Any) -> Any:
     try:
         ids = builder.binary(code, ids_a, ids_b)
     except ValueError:
-        raise ValueError(f"operands could not be broadcast together with shapes {ids_a.shape} {ids_b.shape}\n  at {where()}") from None
+        raise ValueError(
+            f"operands could not be broadcast together with shapes {ids_a.shape} {ids_b.shape}\n  at {where()}"
+        ) from None
     return finish(builder, ids, code, kind)
 
 
 # What NumPy's + and * and their like mean between truth values.
-_OF_TRUTH = {OPCODE["add"]: OPCODE["logical_or"], OPCODE["mul"]: OPCODE["logical_and"], OPCODE["max"]: OPCODE["logical_or"], OPCODE["min"]: OPCODE["logical_and"]}
+_OF_TRUTH = {
+    OPCODE["add"]: OPCODE["logical_or"],
+    OPCODE["mul"]: OPCODE["logical_and"],
+    OPCODE["max"]: OPCODE["logical_or"],
+    OPCODE["min"]: OPCODE["logical_and"],
+}
 
 
 def _evaluate(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
@@ -108,7 +141,17 @@ def assign(target: Any, result: Any, mask: Any = True) -> Any:
     return target
 
 
-def call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True, dtype: Any = None, casting: Any = None, order: Any = None, subok: Any = None, **kwargs: Any) -> Any:
+def call(
+    ufunc: np.ufunc,
+    *inputs: Any,
+    out: Any = None,
+    where: Any = True,
+    dtype: Any = None,
+    casting: Any = None,
+    order: Any = None,
+    subok: Any = None,
+    **kwargs: Any,
+) -> Any:
     """``ufunc(*inputs)``."""
     if kwargs:
         raise unsupported(f"{ufunc.__name__} with {', '.join(kwargs)}=")
@@ -117,11 +160,16 @@ def call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True, dtyp
         result = np.astype(result, dtype)
     if out is None:
         if where is not True:
-            raise TracingError(f"{ufunc.__name__}(…, where=…) without out= leaves entries undefined\n  at {where_place()}\n  mend: use np.where(condition, value, other)")
+            raise TracingError(
+                f"{ufunc.__name__}(…, where=…) without out= leaves entries undefined\n  at {where_place()}\n  mend: use np.where(condition, value, other)"
+            )
         return result
     targets = out if isinstance(out, tuple) else (out,)
     results = result if isinstance(result, tuple) else (result,)
-    done = tuple(value if target is None else assign(target, value, where) for target, value in zip(targets, results, strict=True))
+    done = tuple(
+        value if target is None else assign(target, value, where)
+        for target, value in zip(targets, results, strict=True)
+    )
     return done if len(done) > 1 else done[0]
 
 
@@ -173,26 +221,65 @@ def tree(builder: TapeBuilder, code: int, ids: Array) -> Array:
     return ids[..., 0]
 
 
-_IDENTITY = {"add": 0.0, "multiply": 1.0, "logical_and": 1.0, "logical_or": 0.0, "logical_xor": 0.0, "logaddexp": -np.inf, "hypot": 0.0, "bitwise_and": 1.0, "bitwise_or": 0.0}
-_ASSOCIATIVE = {"multiply", "maximum", "minimum", "fmax", "fmin", "logical_and", "logical_or", "logical_xor", "logaddexp", "logaddexp2", "hypot"}
+_IDENTITY = {
+    "add": 0.0,
+    "multiply": 1.0,
+    "logical_and": 1.0,
+    "logical_or": 0.0,
+    "logical_xor": 0.0,
+    "logaddexp": -np.inf,
+    "hypot": 0.0,
+    "bitwise_and": 1.0,
+    "bitwise_or": 0.0,
+}
+_ASSOCIATIVE = {
+    "multiply",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+    "logaddexp",
+    "logaddexp2",
+    "hypot",
+}
 
 
-def reduce(ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
+def reduce(
+    ufunc: np.ufunc,
+    array: Any,
+    axis: Any = 0,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
+) -> Any:
     """``ufunc.reduce``; axis None reduces all axes."""
     if initial is np._NoValue:
         initial = None
     builder = builder_of(array, where, initial)
     name = ufunc.__name__
     kind = kind_of(array)
-    name = {"bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "logical_xor"}.get(name, name) if kind == BOOL else name
+    name = (
+        {"bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "logical_xor"}.get(name, name)
+        if kind == BOOL
+        else name
+    )
     code = UFUNC.get(name)
     if code is None or OPS[code].arity != 2:
         raise unsupported(f"{name}.reduce")
     source = ids_of(builder, array)
     if where is not True and where is not np._NoValue:
         if name not in _IDENTITY and initial is None:
-            raise ValueError(f"reduction operation '{name}' does not have an identity, so to use a where mask one has to specify 'initial'")
-        source = ids_of(builder, np.where(where, as_traced(array, builder), _IDENTITY[name] if initial is None else initial))  # type: ignore[call-overload]
+            raise ValueError(
+                f"reduction operation '{name}' does not have an identity, so to use a where mask one has to specify 'initial'"
+            )
+        source = ids_of(
+            builder, np.where(where, as_traced(array, builder), _IDENTITY[name] if initial is None else initial)
+        )  # type: ignore[call-overload]
     ids, kept = gathered(source, axis)
     if initial is not None:
         first = np.broadcast_to(ids_of(builder, initial)[..., None], (*ids.shape[:-1], 1))
@@ -208,7 +295,9 @@ def reduce(ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, out: A
         result = tree(builder, code, ids).copy()
         kind = kind if code in _WHOLE else BOOL if code in _TRUTH else FLOAT
     else:
-        result = functools.reduce(lambda total, k: builder.binary(code, total, ids[..., k]), range(1, ids.shape[-1]), ids[..., 0])
+        result = functools.reduce(
+            lambda total, k: builder.binary(code, total, ids[..., k]), range(1, ids.shape[-1]), ids[..., 0]
+        )
     wrapped = finish(builder, result.reshape(kept) if keepdims is True else result, code, kind)
     return wrapped if out is None else assign(out[0] if isinstance(out, tuple) else out, wrapped)
 
@@ -226,14 +315,21 @@ def accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, dtype: Any = None, ou
         flat = ids.ravel()
         values = ufunc.accumulate(builder.value(flat))[1:] if builder.local else None
         new = np.arange(builder.size, builder.size + length - 1, dtype=np.int32)
-        chain = builder.nodes(np.full(length - 1, code, dtype=np.uint8), np.concatenate([flat[:1], new[:-1]]), flat[1:], values)
+        chain = builder.nodes(
+            np.full(length - 1, code, dtype=np.uint8), np.concatenate([flat[:1], new[:-1]]), flat[1:], values
+        )
         result = np.concatenate([flat[:1], chain]).reshape(ids.shape)
     else:
         result = ids.copy()
         for k in range(1, length):
             result[k] = builder.binary(code, result[k - 1 : k], ids[k : k + 1])[0]
     kind = kind_of(array)
-    wrapped = finish(builder, np.moveaxis(result, 0, axis), code, INT if kind == BOOL and name == "add" else kind if code in _WHOLE else FLOAT)
+    wrapped = finish(
+        builder,
+        np.moveaxis(result, 0, axis),
+        code,
+        INT if kind == BOOL and name == "add" else kind if code in _WHOLE else FLOAT,
+    )
     return wrapped if out is None else assign(out[0] if isinstance(out, tuple) else out, wrapped)
 
 
@@ -264,7 +360,9 @@ def reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0, dtype: An
     return np.moveaxis(np.stack(parts), 0, axis)
 
 
-UFUNC_METHODS.update({"__call__": call, "reduce": reduce, "accumulate": accumulate, "outer": outer, "at": at, "reduceat": reduceat})
+UFUNC_METHODS.update(
+    {"__call__": call, "reduce": reduce, "accumulate": accumulate, "outer": outer, "at": at, "reduceat": reduceat}
+)
 
 
 # -- ufuncs that are not one row -----------------------------------------------------------------------------------
@@ -289,7 +387,12 @@ def _logical(name: str, logical: Any) -> None:
     SPECIAL[name] = operate
 
 
-for _bitwise, _ufunc in {"bitwise_and": np.logical_and, "bitwise_or": np.logical_or, "bitwise_xor": np.logical_xor, "invert": np.logical_not}.items():
+for _bitwise, _ufunc in {
+    "bitwise_and": np.logical_and,
+    "bitwise_or": np.logical_or,
+    "bitwise_xor": np.logical_xor,
+    "invert": np.logical_not,
+}.items():
     _logical(_bitwise, _ufunc)
 
 

@@ -27,7 +27,9 @@ def assert_traces(f, x, *, shape=True, derivatives=True, rtol=1e-12, seed=0, pos
             exact = oracle.jacobian(traced.tape, point)
             with np.errstate(all="ignore"):
                 numeric = oracle.numeric_jacobian(f, point)
-            np.testing.assert_allclose(exact, numeric, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(numeric).max(initial=0.0)))
+            np.testing.assert_allclose(
+                exact, numeric, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(numeric).max(initial=0.0))
+            )
             pattern = oracle.jacobian_pattern(traced.tape)
             assert not (~pattern & (np.abs(numeric) > 1e-4)).any()
     local = trace_function(f, point, local=True)

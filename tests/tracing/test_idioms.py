@@ -7,10 +7,10 @@ import operator
 import threading
 from math import exp as expo
 from math import sin
-from numpy import array, empty, zeros
 
 import numpy as np
 import pytest
+from numpy import array, empty, zeros
 
 import sct_opt.tracing as so
 from sct_opt.errors import MissingPrimalError, TracingError

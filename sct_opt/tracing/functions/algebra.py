@@ -37,7 +37,9 @@ def rows_times(builder: TapeBuilder, indptr: Array, indices: Array, data: Array,
     """Affine nodes of a CSR matrix times the ids ``(k, n)``, shape ``(m, n)``."""
     count = ids.shape[1]
     lengths = np.diff(indptr)
-    out = builder.affine(np.tile(lengths, count), ids[indices].T.ravel(), np.tile(data, count), np.zeros(lengths.size * count))
+    out = builder.affine(
+        np.tile(lengths, count), ids[indices].T.ravel(), np.tile(data, count), np.zeros(lengths.size * count)
+    )
     return out.reshape(count, lengths.size).T
 
 
@@ -68,7 +70,9 @@ def _matrix_product(builder: TapeBuilder, a: Any, b: Any) -> Array:
         return weighted_sum(builder, np.swapaxes(ids_of(builder, b), -1, -2)[..., None, :, :], a_plain[..., :, None, :])
     if b_plain is not None:
         return weighted_sum(builder, ids_of(builder, a)[..., :, None, :], np.swapaxes(b_plain, -1, -2)[..., None, :, :])
-    return product_sum(builder, ids_of(builder, a)[..., :, None, :], np.swapaxes(ids_of(builder, b), -1, -2)[..., None, :, :])
+    return product_sum(
+        builder, ids_of(builder, a)[..., :, None, :], np.swapaxes(ids_of(builder, b), -1, -2)[..., None, :, :]
+    )
 
 
 def product_sum(builder: TapeBuilder, a: Array, b: Array) -> Array:
@@ -78,7 +82,9 @@ def product_sum(builder: TapeBuilder, a: Array, b: Array) -> Array:
 
 def _check(a: tuple[int, ...], b: tuple[int, ...], inner: tuple[int, int]) -> None:
     if inner[0] != inner[1]:
-        raise ValueError(f"shapes {a} and {b} do not fit for a matrix product: {inner[0]} is not {inner[1]}\n  at {where()}")
+        raise ValueError(
+            f"shapes {a} and {b} do not fit for a matrix product: {inner[0]} is not {inner[1]}\n  at {where()}"
+        )
 
 
 @special("matmul")
@@ -102,7 +108,13 @@ def matmul(a: Any, b: Any) -> Any:
 
 
 def _operand(value: Any) -> Any:
-    return value if isinstance(value, (TracedBase, np.ndarray)) else as_traced(value) if plain(value) is None else np.asarray(value)
+    return (
+        value
+        if isinstance(value, (TracedBase, np.ndarray))
+        else as_traced(value)
+        if plain(value) is None
+        else np.asarray(value)
+    )
 
 
 def _is_sparse(value: Any) -> bool:
@@ -199,7 +211,10 @@ def _parse(subscripts: str, operands: list[Any]) -> tuple[list[str], str]:
     if len(parts) != len(operands):
         raise ValueError(f"einsum: {len(parts)} subscripts for {len(operands)} operands")
     spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in text]
-    width = max((np.ndim(op) - len(part.replace("...", "")) for part, op in zip(parts, operands, strict=True) if "..." in part), default=0)
+    width = max(
+        (np.ndim(op) - len(part.replace("...", "")) for part, op in zip(parts, operands, strict=True) if "..." in part),
+        default=0,
+    )
     dots = "".join(spare[:width])
     spelt = []
     for part, operand in zip(parts, operands, strict=True):
@@ -234,7 +249,9 @@ def _einsum(*args: Any, out: Any = None, **kwargs: Any) -> Any:
         sizes = {c: n for operand, letters in terms for c, n in zip(letters, operand.shape, strict=True) if n != 1} | {}
         pairs = [(i, j) for i in range(len(terms)) for j in range(i + 1, len(terms))]
 
-        def cost(pair: tuple[int, int], terms: list[tuple[Any, str]] = terms, sizes: dict[str, int] = sizes) -> tuple[bool, float]:
+        def cost(
+            pair: tuple[int, int], terms: list[tuple[Any, str]] = terms, sizes: dict[str, int] = sizes
+        ) -> tuple[bool, float]:
             (a, letters_a), (b, letters_b) = terms[pair[0]], terms[pair[1]]
             both_plain = isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
             return not both_plain, float(np.prod([float(sizes.get(c, 1)) for c in set(letters_a + letters_b)]))
@@ -271,7 +288,9 @@ def _contract(a: Any, letters_a: str, b: Any, letters_b: str, needed: set[str]) 
     flat_b = np.reshape(b, (*shape_b[:k], size, int(np.prod(shape_b[k + n :], dtype=int))))
     product = np.matmul(flat_a, flat_b)
     outer = product.shape[: len(product.shape) - 2]
-    return np.reshape(product, outer + shape_a[k : len(shape_a) - n] + shape_b[k + n :]), "".join(batch + rest_a + rest_b)
+    return np.reshape(product, outer + shape_a[k : len(shape_a) - n] + shape_b[k + n :]), "".join(
+        batch + rest_a + rest_b
+    )
 
 
 def _sum_private(operand: Any, letters: str, used: set[str]) -> tuple[Any, str]:

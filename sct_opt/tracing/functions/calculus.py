@@ -22,7 +22,14 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 
 @implements(np.convolve)
 def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
-    a, v = (value if isinstance(value, TracedBase) else np.asarray(value) if builder_of_or_none(value) is None else as_traced(value) for value in (a, v))
+    a, v = (
+        value
+        if isinstance(value, TracedBase)
+        else np.asarray(value)
+        if builder_of_or_none(value) is None
+        else as_traced(value)
+        for value in (a, v)
+    )
     if np.size(a) < np.size(v):
         a, v = v, a
     n, k = np.size(a), np.size(v)
@@ -56,7 +63,9 @@ def _gradient(f: Any, *spacing: Any, axis: Any = None, edge_order: int = 1) -> A
     f = as_traced(f, builder_of(f, *spacing))
     axes = range(f.ndim) if axis is None else [axis] if isinstance(axis, (int, np.integer)) else axis
     axes = [int(k) % f.ndim for k in axes]
-    steps: list[Any] = [1.0] * len(axes) if not spacing else list(spacing) * len(axes) if len(spacing) == 1 else list(spacing)
+    steps: list[Any] = (
+        [1.0] * len(axes) if not spacing else list(spacing) * len(axes) if len(spacing) == 1 else list(spacing)
+    )
     results = [_gradient_along(f, step, k, edge_order) for step, k in zip(steps, axes, strict=True)]
     return results[0] if len(results) == 1 else tuple(results)
 
@@ -65,21 +74,43 @@ def _gradient_along(f: Any, step: Any, axis: int, edge_order: int) -> Any:
     y = np.moveaxis(f, axis, 0)
     n = y.shape[0]
     if n < edge_order + 1:
-        raise ValueError(f"shape of array too small for a gradient: {n} points along axis {axis}, at least {edge_order + 1} needed")
-    h = np.diff(step) if np.ndim(step) == 1 else np.full(n - 1, step) if not isinstance(step, TracedBase) else np.broadcast_to(step, n - 1)
+        raise ValueError(
+            f"shape of array too small for a gradient: {n} points along axis {axis}, at least {edge_order + 1} needed"
+        )
+    h = (
+        np.diff(step)
+        if np.ndim(step) == 1
+        else np.full(n - 1, step)
+        if not isinstance(step, TracedBase)
+        else np.broadcast_to(step, n - 1)
+    )
     uniform = np.ndim(step) == 0
     column = np.reshape(h, (n - 1,) + (1,) * (y.ndim - 1))
     before, after = column[:-1], column[1:]
     if uniform:
         inner = (y[2:] - y[:-2]) / (2.0 * step)
     else:
-        inner = -after / (before * (before + after)) * y[:-2] + (after - before) / (before * after) * y[1:-1] + before / (after * (before + after)) * y[2:]
+        inner = (
+            -after / (before * (before + after)) * y[:-2]
+            + (after - before) / (before * after) * y[1:-1]
+            + before / (after * (before + after)) * y[2:]
+        )
     if edge_order == 1:
         first, last = (y[1] - y[0]) / h[0], (y[-1] - y[-2]) / h[-1]
     else:
         first = _edge(y[0], y[1], y[2], h[0], h[1])
         last = -_edge(y[-1], y[-2], y[-3], h[-1], h[-2])
-    return np.moveaxis(np.concatenate([first[None] if np.ndim(first) else np.reshape(first, (1,)), inner, last[None] if np.ndim(last) else np.reshape(last, (1,))]), 0, axis)
+    return np.moveaxis(
+        np.concatenate(
+            [
+                first[None] if np.ndim(first) else np.reshape(first, (1,)),
+                inner,
+                last[None] if np.ndim(last) else np.reshape(last, (1,)),
+            ]
+        ),
+        0,
+        axis,
+    )
 
 
 def _edge(y0: Any, y1: Any, y2: Any, h1: Any, h2: Any) -> Any:
@@ -89,8 +120,14 @@ def _edge(y0: Any, y1: Any, y2: Any, h1: Any, h2: Any) -> Any:
 
 @implements(np.sinc)
 def _sinc(x: Any) -> Any:
-    y = np.pi * np.where(np.equal(x, 0.0), 1.0e-20, x)
-    return np.sin(y) / y
+    y = np.multiply(np.pi, x)
+    near = np.less(np.absolute(y), 0.5)
+    # Near zero the quotient's derivatives cancel, so there is the series of sin(y) / y.
+    square = np.square(y)
+    series: Any = 1.0
+    for n in range(16, 1, -2):
+        series = 1.0 - series * square / (n * (n + 1.0))
+    return np.where(near, series, np.sin(y) / np.where(near, 1.0, y))
 
 
 @implements(np.round, np.around)
@@ -119,7 +156,9 @@ def _unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: float = 2 * 
     wrapped = np.remainder(jump + half, period) - half
     wrapped = np.where(np.logical_and(np.equal(wrapped, -half), np.greater(jump, 0.0)), half, wrapped)
     correction = np.where(np.less(np.absolute(jump), half if discont is None else discont), 0.0, wrapped - jump)
-    return np.moveaxis(np.concatenate([moved[..., :1], moved[..., 1:] + np.cumsum(correction, axis=-1)], axis=-1), -1, axis)
+    return np.moveaxis(
+        np.concatenate([moved[..., :1], moved[..., 1:] + np.cumsum(correction, axis=-1)], axis=-1), -1, axis
+    )
 
 
 @implements(np.i0)

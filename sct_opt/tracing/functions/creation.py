@@ -11,7 +11,7 @@ from sct_opt.tape import TapeBuilder
 from sct_opt.tracing.array import Traced
 from sct_opt.tracing.base import BOOL, FLOAT, INT, builder_of, ids_of, implements
 from sct_opt.tracing.location import unsupported
-from sct_opt.tracing.ufuncs import as_traced, emit_unary
+from sct_opt.tracing.ufuncs import as_traced, assign, emit_unary
 
 
 def kind_of_dtype(dtype: Any) -> str:
@@ -35,7 +35,9 @@ def buffer(builder: TapeBuilder, shape: Any, value: Any = 0.0, dtype: Any = None
 
 
 def _likeness(default: float) -> Any:
-    def like(prototype: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, **kwargs: Any) -> Any:
+    def like(
+        prototype: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, **kwargs: Any
+    ) -> Any:
         array = as_traced(prototype)
         return buffer(array.builder, array.shape if shape is None else shape, default, dtype or array.dtype)
 
@@ -48,7 +50,15 @@ implements(np.ones_like)(_likeness(1.0))
 
 
 @implements(np.full_like)
-def _full_like(prototype: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, **kwargs: Any) -> Any:
+def _full_like(
+    prototype: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: Any = "K",
+    subok: bool = True,
+    shape: Any = None,
+    **kwargs: Any,
+) -> Any:
     builder = builder_of(prototype, fill_value)
     array = as_traced(prototype, builder)
     return buffer(builder, array.shape if shape is None else shape, fill_value, dtype or array.dtype)
@@ -70,7 +80,9 @@ def _ones(shape: Any, dtype: Any = None, order: Any = "C", like: Any = None, **k
 
 
 @implements(np.array, np.asarray, np.ascontiguousarray, np.asanyarray)
-def _array(value: Any, dtype: Any = None, *args: Any, like: Any = None, copy: bool = True, ndmin: int = 0, **kwargs: Any) -> Any:
+def _array(
+    value: Any, dtype: Any = None, *args: Any, like: Any = None, copy: bool = True, ndmin: int = 0, **kwargs: Any
+) -> Any:
     array = as_traced(value, builder_of(like, value))
     result = array if dtype is None else np.astype(array, dtype)
     result = result.copy() if copy else result
@@ -95,7 +107,15 @@ def _astype(array: Any, dtype: Any, /, *, copy: bool = True, device: Any = None)
     return Traced(array.builder, result.ids, INT) if isinstance(result, Traced) else result
 
 
-@implements(np.real, np.real_if_close, np.nan_to_num)
+@implements(np.nan_to_num)
+def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    largest = np.finfo(float).max
+    above, below = largest if posinf is None else posinf, -largest if neginf is None else neginf
+    result = np.where(np.isnan(x), nan, np.where(np.equal(x, np.inf), above, np.where(np.equal(x, -np.inf), below, x)))
+    return result if copy else assign(as_traced(x), result)
+
+
+@implements(np.real, np.real_if_close)
 def _real(array: Any, *args: Any, **kwargs: Any) -> Any:
     return as_traced(array)
 

@@ -18,9 +18,24 @@ def _given(value: Any) -> Any:
 
 def _reduction(function: Any, ufunc: np.ufunc) -> None:
     @implements(function)
-    def reduce(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Any:
+    def reduce(
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        initial: Any = None,
+        where: Any = True,
+    ) -> Any:
         a = as_traced(a, builder_of(a, where, initial))
-        return ufunc.reduce(a, axis=axis, out=out, keepdims=_given(keepdims) or False, initial=_given(initial), where=True if _given(where) is None else where)
+        return ufunc.reduce(
+            a,
+            axis=axis,
+            out=out,
+            keepdims=_given(keepdims) or False,
+            initial=_given(initial),
+            where=True if _given(where) is None else where,
+        )
 
 
 _reduction(np.sum, np.add)
@@ -30,9 +45,18 @@ _reduction(np.prod, np.multiply)
 def _extremum(function: Any, ufunc: np.ufunc) -> None:
     # max and min have no dtype argument in third place
     @implements(function)
-    def reduce(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Any:
+    def reduce(
+        a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+    ) -> Any:
         a = as_traced(a, builder_of(a, initial, where))
-        return ufunc.reduce(a, axis=axis, out=out, keepdims=_given(keepdims) or False, initial=_given(initial), where=True if _given(where) is None else where)
+        return ufunc.reduce(
+            a,
+            axis=axis,
+            out=out,
+            keepdims=_given(keepdims) or False,
+            initial=_given(initial),
+            where=True if _given(where) is None else where,
+        )
 
 
 for _name, _ufunc in (("max", np.maximum), ("min", np.minimum), ("amax", np.maximum), ("amin", np.minimum)):
@@ -44,7 +68,13 @@ def _truth(function: Any, ufunc: np.ufunc) -> None:
     def reduce(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = True) -> Any:
         a = as_traced(a, builder_of(a, where))
         condition = a if a.kind == BOOL else np.not_equal(a, 0.0)
-        return ufunc.reduce(condition, axis=axis, out=out, keepdims=_given(keepdims) or False, where=True if _given(where) is None else where)
+        return ufunc.reduce(
+            condition,
+            axis=axis,
+            out=out,
+            keepdims=_given(keepdims) or False,
+            where=True if _given(where) is None else where,
+        )
 
 
 _truth(np.all, np.logical_and)
@@ -66,7 +96,9 @@ def _count(a: Any, axis: Any, where: Any) -> Any:
 
 
 @implements(np.mean)
-def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = True) -> Any:
+def _mean(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = True
+) -> Any:
     keepdims = _given(keepdims) or False
     array = as_traced(a, builder_of(a, where))
     count = _count(array, axis, where)
@@ -75,12 +107,25 @@ def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
         mean = weighted_sum(array.builder, ids, 1.0 / count if count else np.nan)
         result = traced(array.builder, mean.reshape(kept) if keepdims else mean)
     else:
-        result = np.sum(array, axis=axis, keepdims=keepdims, where=where) / (np.reshape(count, np.shape(np.sum(array, axis=axis, keepdims=True))) if keepdims else count)
+        result = np.sum(array, axis=axis, keepdims=keepdims, where=where) / (
+            np.reshape(count, np.shape(np.sum(array, axis=axis, keepdims=True))) if keepdims else count
+        )
     return result if out is None else assign(out, result)
 
 
 @implements(np.var)
-def _var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False, *, where: Any = True, mean: Any = None, correction: Any = None) -> Any:
+def _var(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: float = 0,
+    keepdims: Any = False,
+    *,
+    where: Any = True,
+    mean: Any = None,
+    correction: Any = None,
+) -> Any:
     keepdims = _given(keepdims) or False
     where = True if _given(where) is None else where
     ddof = ddof if _given(correction) is None else correction
@@ -135,7 +180,9 @@ _running(np.cumprod, np.multiply)
 
 def _cumulative(function: Any, ufunc: np.ufunc, start: float) -> None:
     @implements(function)
-    def accumulate(x: Any, /, *, axis: int | None = None, dtype: Any = None, out: Any = None, include_initial: bool = False) -> Any:
+    def accumulate(
+        x: Any, /, *, axis: int | None = None, dtype: Any = None, out: Any = None, include_initial: bool = False
+    ) -> Any:
         if axis is None:
             axis = 0
         result = ufunc.accumulate(x, axis=axis)
@@ -156,7 +203,9 @@ def _ignoring_nan(name: str, plain: Any, filling: float) -> None:
 
     @implements(getattr(np, name))
     def apply(a: Any, axis: Any = None, **kwargs: Any) -> Any:
-        return plain(np.where(np.isnan(a), filling, a), axis=axis, **{k: v for k, v in kwargs.items() if v is not np._NoValue})
+        return plain(
+            np.where(np.isnan(a), filling, a), axis=axis, **{k: v for k, v in kwargs.items() if v is not np._NoValue}
+        )
 
 
 for _name, _plain, _filling in (
@@ -190,7 +239,9 @@ def _nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepd
 
 
 @implements(np.nanvar)
-def _nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False, **kwargs: Any) -> Any:
+def _nanvar(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False, **kwargs: Any
+) -> Any:
     keepdims = _given(keepdims) or False
     known = _known(a)
     distance = np.where(known, a - np.nanmean(a, axis=axis, keepdims=True), 0.0)
@@ -213,7 +264,7 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any =
         if np.ndim(extra) == 0 and extra is not array:
             shape = list(array.shape)
             shape[axis] = 1
-            extra = np.broadcast_to(extra, shape)  # noqa: PLW2901
+            extra = np.broadcast_to(extra, shape)
         parts.append(extra)
     result = np.concatenate(parts, axis=axis) if len(parts) > 1 else array
     for _ in range(n):
@@ -227,4 +278,3 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any =
 def _ediff1d(a: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     parts = [part for part in (to_begin, np.diff(np.ravel(a)), to_end) if part is not None]
     return np.concatenate([np.ravel(part) for part in parts])
-

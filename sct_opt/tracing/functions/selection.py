@@ -41,7 +41,9 @@ def _select(conditions: Any, choices: Any, default: Any = 0.0) -> Any:
 
 @implements(np.piecewise)
 def _piecewise(x: Any, conditions: Any, functions: Any, *args: Any, **kwargs: Any) -> Any:
-    conditions = list(conditions) if isinstance(conditions, (list, tuple)) or np.ndim(conditions) > np.ndim(x) else [conditions]
+    conditions = (
+        list(conditions) if isinstance(conditions, (list, tuple)) or np.ndim(conditions) > np.ndim(x) else [conditions]
+    )
     functions = list(functions)
     values = [f(x, *args, **kwargs) if callable(f) else f for f in functions]
     default = values.pop() if len(values) == len(conditions) + 1 else 0.0
@@ -64,8 +66,13 @@ def _choose(index: Any, choices: Any, out: Any = None, mode: str = "raise") -> A
 
 
 @implements(np.clip)
-def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - NumPy's names
-    low, high = (value if value is not None and value is not np._NoValue else other for value, other in ((a_min, min), (a_max, max)))
+def _clip(
+    a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None, **kwargs: Any
+) -> Any:
+    low, high = (
+        value if value is not None and value is not np._NoValue else other
+        for value, other in ((a_min, min), (a_max, max))
+    )
     result = a
     if low is not None and low is not np._NoValue:
         result = np.maximum(result, low)
@@ -93,7 +100,27 @@ def _order(name: str) -> Any:
     return refuse
 
 
-for _name in ("argmax", "argmin", "argsort", "nanargmax", "nanargmin", "argpartition", "searchsorted", "digitize", "nonzero", "argwhere", "flatnonzero", "lexsort", "unique", "histogram", "bincount", "count_nonzero", "allclose", "array_equal", "array_equiv"):
+for _name in (
+    "argmax",
+    "argmin",
+    "argsort",
+    "nanargmax",
+    "nanargmin",
+    "argpartition",
+    "searchsorted",
+    "digitize",
+    "nonzero",
+    "argwhere",
+    "flatnonzero",
+    "lexsort",
+    "unique",
+    "histogram",
+    "bincount",
+    "count_nonzero",
+    "allclose",
+    "array_equal",
+    "array_equiv",
+):
     implements(getattr(np, _name))(_order(_name))
 
 
@@ -170,7 +197,16 @@ def _median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = F
 
 
 @implements(np.quantile)
-def _quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear", keepdims: bool = False, **kwargs: Any) -> Any:
+def _quantile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: Any = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    **kwargs: Any,
+) -> Any:
     if isinstance(q, TracedBase):
         raise missing_primal("float")
     if method != "linear":
@@ -182,7 +218,11 @@ def _quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input
     low = np.floor(position).astype(int)
     high = np.minimum(low + 1, ids.shape[-1] - 1)
     share = position - low
-    result = np.moveaxis(in_order[..., low] * (1.0 - share) + in_order[..., high] * share, range(ids.ndim - 1, ids.ndim - 1 + position.ndim), range(position.ndim))
+    result = np.moveaxis(
+        in_order[..., low] * (1.0 - share) + in_order[..., high] * share,
+        range(ids.ndim - 1, ids.ndim - 1 + position.ndim),
+        range(position.ndim),
+    )
     return result.reshape(position.shape + kept) if keepdims else result
 
 

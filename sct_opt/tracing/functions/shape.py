@@ -26,17 +26,13 @@ def _wrap(builder: TapeBuilder, result: Any, kind: str, zero: int = 0) -> Any:
 
 
 # The array is the first argument; the rest says how to move.
-_FIRST = (
-    "reshape transpose ravel roll rollaxis moveaxis swapaxes flip fliplr flipud rot90 squeeze expand_dims broadcast_to "
-    "repeat tile take diagonal delete trim_zeros split array_split hsplit vsplit dsplit permute_dims matrix_transpose unstack "
-    "resize"
-).split()
+_FIRST = ["reshape", "transpose", "ravel", "roll", "rollaxis", "moveaxis", "swapaxes", "flip", "fliplr", "flipud", "rot90", "squeeze", "expand_dims", "broadcast_to", "repeat", "tile", "take", "diagonal", "delete", "split", "array_split", "hsplit", "vsplit", "dsplit", "permute_dims", "matrix_transpose", "unstack", "resize"]
 # As before, but the function fills up with zeros: ids are shifted so that 0 is the id of the constant zero.
-_FIRST_WITH_ZEROS = "diag diagflat tril triu".split()
+_FIRST_WITH_ZEROS = ["diag", "diagflat", "tril", "triu"]
 # All positional arguments are arrays.
-_EACH = "atleast_1d atleast_2d atleast_3d broadcast_arrays meshgrid".split()
+_EACH = ["atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "meshgrid"]
 # The first argument is a sequence of arrays.
-_SEQUENCE = "concatenate stack vstack hstack dstack column_stack".split()
+_SEQUENCE = ["concatenate", "stack", "vstack", "hstack", "dstack", "column_stack"]
 
 
 def _first(function: Callable[..., Any], with_zeros: bool) -> None:
@@ -46,7 +42,9 @@ def _first(function: Callable[..., Any], with_zeros: bool) -> None:
         builder = array.builder
         zero = builder.constant(0.0) if with_zeros else 0
         kwargs.pop("out", None)
-        return _wrap(builder, function(array.ids - np.int32(zero) if zero else array.ids, *args, **kwargs), array.kind, zero)
+        return _wrap(
+            builder, function(array.ids - np.int32(zero) if zero else array.ids, *args, **kwargs), array.kind, zero
+        )
 
     implements(function)(apply)
 
@@ -91,7 +89,11 @@ def _append(array: Any, values: Any, axis: int | None = None) -> Any:
 @implements(np.insert)
 def _insert(array: Any, index: Any, values: Any, axis: int | None = None) -> Any:
     builder = builder_of(array, values)
-    return traced(builder, np.insert(ids_of(builder, array), plain_key(index), ids_of(builder, values), axis=axis), _common_kind([array]))
+    return traced(
+        builder,
+        np.insert(ids_of(builder, array), plain_key(index), ids_of(builder, values), axis=axis),
+        _common_kind([array]),
+    )
 
 
 @implements(np.block)
