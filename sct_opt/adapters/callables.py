@@ -19,7 +19,7 @@ from sct_opt.errors import ProblemError, ShapeError
 from sct_opt.nlp import NLP
 from sct_opt.parameters import indexed_names
 from sct_opt.tape import TapeBuilder
-from sct_opt.tracing import make_inputs, make_parameters
+from sct_opt.tracing import call_traced, make_inputs, make_parameters
 from sct_opt.tracing.trace import shaped_output_ids
 
 Array = np.ndarray[Any, Any]
@@ -127,7 +127,7 @@ def assemble(
         if not callable(function):
             raise ProblemError(f"{what} must be a function, not {type(function).__name__}")
         # Each function gets an x of its own: it may assign into it.
-        result = function(inputs.copy() if start.ndim else inputs.item(), *arguments)
+        result = call_traced(builder, function, inputs.copy() if start.ndim else inputs.item(), *arguments)
         ids, shape, _ = shaped_output_ids(builder, result, what, function)
         return ids, shape
 

@@ -181,10 +181,20 @@ def test_functions_that_cannot_be_traced_name_the_line_and_the_mend():
     with pytest.raises(MissingPrimalError, match=r"test_callables\.py:\d+ in branches") as caught:
         from_callables(branches, np.ones(2))
     assert "so.where" in str(caught.value)
-    with pytest.raises(MissingPrimalError, match=r"use np\.sin instead of math\.sin"):
-        from_callables(lambda x: math.sin(x[0]), np.ones(2))
     with pytest.raises(MissingPrimalError, match=r"test_callables\.py:\d+"):
         from_callables(lambda x: float(x[0]), np.ones(2))
+
+
+def test_math_functions_and_buffers_of_unchanged_code_are_traced():
+    def loop(x):
+        y = np.zeros(2)
+        y[0] = math.sin(x[0])
+        y[1] += x[1]
+        return y
+
+    nlp = from_callables(lambda x: math.exp(x[0]), np.ones(2), loop, constraint_bounds=(0, 0))
+    assert nlp.objective(np.zeros(2)) == 1.0
+    assert nlp.jacobian(np.zeros(2)).tolist() == [1.0, 1.0]
 
 
 def test_filling_a_float_buffer_names_the_mend():
