@@ -1,0 +1,54 @@
+"""Any CasADi function to nodes of the tape, by the cheaper of two ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import casadi
+import numpy as np
+
+from sct_opt.adapters.casadi import sx
+from sct_opt.adapters.casadi.mx import Walker
+from sct_opt.tape import TapeBuilder
+
+Array = np.ndarray[Any, Any]
+
+# A matrix instruction takes about as long to read as ten scalar ones: programs written element by element are expanded
+# to scalar instructions, programs written in matrices are walked.
+_MANY_INSTRUCTIONS = 1000
+_INSTRUCTIONS_PER_ELEMENT = 0.3
+
+
+def emit(builder: TapeBuilder, function: casadi.Function, arguments: Sequence[Array]) -> list[Array]:
+    """Append the nodes of a function.
+
+    Args:
+        builder: where to append.
+        function: any function.
+        arguments: node ids of the structural nonzeros of each input.
+
+    Returns:
+        Node ids of the structural nonzeros of each output.
+
+    Raises:
+        UnsupportedOperatorError: an operation that cannot be written as nodes.
+        ModelError: a constant that is not a number, or a function that CasADi cannot differentiate.
+
+    >>> builder = TapeBuilder()
+    >>> x = casadi.MX.sym("x", 2)
+    >>> (y,) = emit(builder, casadi.Function("f", [x], [casadi.dot(x, x)]), [builder.inputs(2)])
+    >>> builder.freeze(y).size
+    5
+    """
+    if function.is_a("SXFunction"):
+        return sx.emit(builder, function, arguments)
+    count = function.n_instructions() if function.is_a("MXFunction") else 0
+    if count > _MANY_INSTRUCTIONS and count > _INSTRUCTIONS_PER_ELEMENT * (function.nnz_in() + function.nnz_out()):
+        try:
+            expanded = function.expand()
+        except RuntimeError:  # CasADi cannot write it in scalar instructions
+            pass
+        else:
+            return sx.emit(builder, expanded, arguments)
+    return [ids[0] for ids in Walker(builder).function(function, [ids[None, :] for ids in arguments])]
