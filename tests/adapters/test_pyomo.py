@@ -24,9 +24,9 @@ from pyomo.dae import ContinuousSet, DerivativeVar, Integral
 from pyomo.gdp import Disjunct, Disjunction
 from pyomo.mpec import Complementarity, complements
 
-from sct_opt.adapters.pyomo import build, from_pyomo
+from sct_opt.adapters.pyomo import build, from_pyomo, matcher
 from sct_opt.adapters.pyomo.emission import MANY
-from sct_opt.adapters.pyomo.expressions import LONG_SUM
+from sct_opt.adapters.pyomo.matcher import LONG_SUM, OFTEN
 from sct_opt.errors import ModelError, UnsupportedOperatorError
 from sct_opt.ops import OPCODE
 
@@ -544,7 +544,7 @@ def whole_component(model: Any) -> None:
 
 
 def unknown_function(model: Any) -> None:
-    model.c = pyo.Constraint(expr=UnaryFunctionExpression((model.x[0],), "gamma", math.gamma) <= 1)
+    model.c = pyo.Constraint(expr=UnaryFunctionExpression((model.x[0],), "zeta", math.gamma) <= 1)
 
 
 def unknown_expression(model: Any) -> None:
@@ -571,7 +571,7 @@ BAD: list[tuple[Callable[[Any], None], type[Exception], str]] = [
     (
         unknown_function,
         UnsupportedOperatorError,
-        "Constraint 'c' contains function 'gamma', which has no row in the operator table",
+        "Constraint 'c' contains function 'zeta', which has no row in the operator table",
     ),
     (unknown_expression, UnsupportedOperatorError, r"Constraint 'c\[7\]' contains AtLeastExpression"),
 ]
@@ -590,3 +590,82 @@ def test_abstract_models_and_strangers() -> None:
         from_pyomo({})
     with pytest.raises(ModelError, match="no active constraint or objective holds a variable"):
         from_pyomo(pyo.ConcreteModel())
+
+
+# -- readers of one structure ------------------------------------------------------------------------------------------------
+
+
+def mixed_model(count: int) -> Any:
+    """Many constraints of a few structures, with fixed variables, parameters and shared expressions among the leaves."""
+    model = model_with(count + 2)
+    model.p = pyo.Param(range(count), initialize=lambda m, i: i / 7, mutable=True)
+    model.e = pyo.Expression(range(count), rule=lambda m, i: pyo.exp(m.x[i] - m.p[i]))
+    model.x[5].fix(0.3)
+    model.x[count // 2].fix(0.4)
+
+    def rule(m: Any, i: int) -> Any:
+        if i % 11 == 3:
+            return m.x[i] / m.x[i + 1] == m.p[i]
+        if i % 11 == 4:
+            return pyo.cos(m.x[i]) * m.x[i + 1] <= 3
+        if i % 11 == 5:
+            return m.x[i] * (2 if i % 2 else m.p[i]) + m.e[i] * m.x[0] >= m.x[i + 1] ** (2 + i % 2)
+        if i % 11 == 6:
+            return sum(pyo.sin(k * m.x[i]) for k in range(LONG_SUM + 2)) <= m.x[i + 1]
+        return i * m.x[i] ** 2 - pyo.sin(m.x[i + 1] - m.e[i]) * m.p[i] + 3 * m.x[i + 2] - m.x[0] == m.x[i + 2] * m.e[i]
+
+    model.c = pyo.Constraint(range(count), rule=rule)
+    model.b = pyo.Block(range(count))
+    for i in range(count):
+        model.b[i].y = pyo.Var(initialize=0.1)
+        model.b[i].c = pyo.Constraint(expr=model.b[i].y * model.x[i] == 1 + pyo.tanh(model.x[i + 1]))
+    model.o = pyo.Objective(expr=sum(i * (model.x[i] - model.x[i + 1] ** 2) ** 2 for i in range(count)))
+    return model
+
+
+def test_compiled_readers_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = mixed_model(3 * OFTEN)
+    fast = from_pyomo(model)
+    monkeypatch.setattr(matcher, "OFTEN", 10**9)
+    slow = from_pyomo(model)
+    assert fast.variable_names == slow.variable_names
+    assert fast.parameters.names == slow.parameters.names
+    for name in (
+        "opcode",
+        "arg0",
+        "arg1",
+        "row_ptr",
+        "row_arg",
+        "row_coef",
+        "row_const",
+        "constants",
+        "outputs",
+        "parameters",
+    ):
+        np.testing.assert_array_equal(getattr(fast.tape, name), getattr(slow.tape, name))
+
+
+def test_compiled_readers_refuse_what_differs() -> None:
+    count = OFTEN + 60
+    model = model_with(count + 1)
+
+    def rule(m: Any, i: int) -> Any:
+        x, y = m.x[i], m.x[i + 1]
+        if i <= OFTEN:
+            return pyo.sin(2 * x) + x * y**2 + 3 <= 1
+        others = [
+            pyo.cos(2 * x) + x * y**2 + 3,
+            pyo.sin(2 * x) + x / y**2 + 3,
+            pyo.sin(2 * x) + x * y**2 + y,
+            pyo.sin(2 * x) + x * y**2,
+            pyo.sin(x * x) + x * y**2 + 3,
+            pyo.sin(2 * x) + x * y**x + 3,
+        ]
+        return others[i % len(others)] <= 1
+
+    model.c = pyo.Constraint(range(count), rule=rule)
+    nlp, translation = build(model)
+    x = point(nlp)
+    for variable, number in zip(translation.variables, x.tolist(), strict=True):
+        variable.set_value(number)
+    np.testing.assert_allclose(nlp.constraints(x), [pyo.value(c.body) for c in translation.constraints], rtol=1e-13)

@@ -21,6 +21,7 @@ from pyomo.core.expr.numvalue import NonNumericValue, NumericConstant, value
 from pyomo.core.expr.template_expr import resolve_template
 
 from sct_opt.adapters.pyomo.external import ExternalCall
+from sct_opt.adapters.pyomo.matcher import LEAF, LONG_SUM, MONOMIAL, NUMBER, SUM_OF_TERMS, UNARY_FUNCTION, Hint
 from sct_opt.errors import ModelError, UnsupportedOperatorError
 from sct_opt.ops import OPCODE
 
@@ -50,11 +51,8 @@ NARY_BITS = 16
 # A leaf code holds the number of the variable, parameter or item above the kind of leaf (VAR, PARAM or REF).
 LEAF_BITS, LEAF_MASK = 2, 3
 
-# Sums with more terms than this have their nonlinear terms read as items of their own: the terms of a long sum are
-# usually alike.
-LONG_SUM = 12
-
-_LEAF, _NUMBER, _MONOMIAL, _SUM, _UNARY, _OTHER, _REF = -1, -2, -3, -4, -5, -6, -7
+_LEAF, _NUMBER, _MONOMIAL, _SUM, _UNARY = LEAF, NUMBER, MONOMIAL, SUM_OF_TERMS, UNARY_FUNCTION
+_OTHER, _REF = -6, -7
 
 
 def _nary(name: str, count: int) -> int:
@@ -161,30 +159,48 @@ class Reader:
         self._call_index: dict[Any, int] = {}
         self._leaf: dict[int, int] = {}
         self._shared: list[Any] = []
-        self._pending: list[tuple[int, Any]] = []
+        self._pending: list[tuple[int, list[Any], Hint]] = []
+        self._hints: dict[str, Hint] = {}
 
-    def item(self, expression: Any, owner: Any) -> int:
-        """Announce an expression and return its item number; `read` walks it."""
+    def item(self, expression: Any, owner: Any, hint: Hint | None = None) -> int:
+        """Announce an expression and return its item number; `read` walks it.
+
+        Args:
+            expression: the expression.
+            owner: the component that it comes from.
+            hint: shared by expressions that are probably alike.
+        """
         number = len(self.owners)
         self.owners.append(owner)
-        self._pending.append((number, expression))
+        self._pending.append((number, [expression], hint or self._hint(owner)))
         return number
 
-    def difference(self, left: Any, right: Any, owner: Any) -> int:
-        """Announce ``left - right`` without building it."""
+    def constraint(self, left: Any, right: Any, owner: Any, hint: Hint) -> int:
+        """Read the expression ``left``, or ``left - right`` without building it, and return its item number."""
         number = len(self.owners)
         self.owners.append(owner)
-        self._read(number, [left, right], [SUB])
+        self._match(number, [left] if right is None else [left, right], hint)
         return number
 
     def read(self) -> None:
         """Walk all announced expressions and those that they refer to."""
         pending = self._pending
         while pending:
-            number, expression = pending.pop()
-            self._read(number, [expression], [])
+            self._match(*pending.pop())
 
-    def _read(self, number: int, stack: list[Any], tokens: list[int]) -> None:
+    def _hint(self, owner: Any) -> Hint:
+        # Components of one name, on whatever blocks, mostly come from one rule.
+        return self._hints.setdefault(owner.parent_component().local_name, Hint())
+
+    def _match(self, number: int, roots: list[Any], hint: Hint) -> None:
+        for matcher in hint.matchers:
+            if matcher.num_roots == len(roots) and matcher.match(number, self._leaf.get, self._register, *roots):
+                return
+        structure = self._read(number, roots.copy(), [SUB] if len(roots) > 1 else [])
+        if hint.count(structure):
+            hint.compile(roots, structure, _TOKENS, self._leaf)
+
+    def _read(self, number: int, stack: list[Any], tokens: list[int]) -> Structure:
         leaves: list[int] = []
         numbers: list[float] = []
         table = _TOKENS
@@ -245,15 +261,17 @@ class Reader:
         structure.items.append(number)
         structure.leaves += leaves
         structure.numbers += numbers
+        return structure
 
     def _split(self, args: list[Any], number: int) -> list[Any]:
         """The terms of a long sum, nonlinear ones replaced by items."""
         table = _TOKENS
         owner = self.owners[number]
+        hint = Hint()
         return [
             arg
             if table[arg.__class__] in (_LEAF, _NUMBER, _MONOMIAL)
-            else _ItemReference(self.item(arg, owner) << LEAF_BITS | REF)
+            else _ItemReference(self.item(arg, owner, hint) << LEAF_BITS | REF)
             for arg in args
         ]
 

@@ -22,6 +22,7 @@ from pyomo.core.expr.relational_expr import EqualityExpression, InequalityExpres
 from sct_opt.adapters.pyomo.components import check_components
 from sct_opt.adapters.pyomo.emission import emit
 from sct_opt.adapters.pyomo.expressions import Reader, describe
+from sct_opt.adapters.pyomo.matcher import Hint
 from sct_opt.errors import ModelError
 from sct_opt.tape import Tape, TapeBuilder
 
@@ -43,8 +44,8 @@ class _Bounds:
     def add(self, component: Any, lower: Any, upper: Any) -> None:
         if not ((lower is None or lower.__class__ in _NUMBERS) and (upper is None or upper.__class__ in _NUMBERS)):
             self.changing.append((len(self.lower), lower, upper))
-        self.lower.append(-np.inf if lower is None else bound_value(component, lower, -np.inf))
-        self.upper.append(np.inf if upper is None else bound_value(component, upper, np.inf))
+        self.lower.append(_bound(component, lower, -np.inf))
+        self.upper.append(_bound(component, upper, np.inf))
 
 
 @dataclass(slots=True)
@@ -107,8 +108,8 @@ class Translation:
     def constraint_bounds(self) -> tuple[Array, Array]:
         """Current bounds of the constraints."""
         for row, low, high in self.changing:
-            self.cl[row] = -np.inf if low is None else bound_value(self.constraints[row], low, -np.inf)
-            self.cu[row] = np.inf if high is None else bound_value(self.constraints[row], high, np.inf)
+            self.cl[row] = _bound(self.constraints[row], low, -np.inf)
+            self.cu[row] = _bound(self.constraints[row], high, np.inf)
         return self.cl.copy(), self.cu.copy()
 
     def parameter_values(self) -> Array:
@@ -140,14 +141,19 @@ def _translate(model: Any, free: Iterable[Any]) -> Translation:
     roots = [reader.item(0.0 if objective is None else objective.expr, model if objective is None else objective)]
     constraints: list[Any] = []
     bounds = _Bounds()
-    for constraint in model.component_data_objects(Constraint, active=True, descend_into=True):
-        lower, left, right, upper = _sides(constraint)
-        if _absent(lower, -np.inf) and _absent(upper, np.inf):
-            continue
-        item = reader.item(left, constraint) if right is None else reader.difference(left, right, constraint)
-        bounds.add(constraint, lower, upper)
-        constraints.append(constraint)
-        roots.append(item)
+    hints: dict[str, Hint] = {}
+    for component in model.component_objects(Constraint, active=True, descend_into=True):
+        # Blocks made by one rule hold components of one name.
+        hint = hints.setdefault(component.local_name, Hint())
+        for constraint in component.values():
+            if not constraint.active:
+                continue
+            lower, left, right, upper = _sides(constraint)
+            if _absent(lower, -np.inf) and _absent(upper, np.inf):
+                continue
+            bounds.add(constraint, lower, upper)
+            constraints.append(constraint)
+            roots.append(reader.constraint(left, right, constraint, hint))
     reader.read()
     if not reader.variables:
         what = (
@@ -251,6 +257,15 @@ def _numbers(variables: list[Any], bounds: list[Any], unbounded: float) -> Array
     if wrong.any():
         bound_value(variables[int(wrong.argmax())], float(result[wrong][0]), unbounded)
     return result
+
+
+def _bound(component: Any, bound: Any, unbounded: float) -> float:
+    if bound is None:
+        return unbounded
+    # Zero is by far the most frequent bound; the comparison is false for NaN.
+    if bound.__class__ in _NUMBERS and -np.inf < bound < np.inf:
+        return float(bound)
+    return bound_value(component, bound, unbounded)
 
 
 def bound_value(component: Any, bound: Any, unbounded: float) -> float:
