@@ -44,8 +44,17 @@ if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
     from sct_opt.adapters.pyomo.model import Translation
+    from sct_opt.adapters.pyomo.pynumero import PyomoNLP
 
-__all__ = ["Report", "SctOpt", "SctOptSolutionLoader", "report"]
+__all__ = ["PyomoNLP", "Report", "SctOpt", "SctOptSolutionLoader", "report"]
+
+
+def __getattr__(name: str) -> Any:
+    # PyNumero is imported only for those who use it.
+    if name == "PyomoNLP":
+        return importlib.import_module("sct_opt.adapters.pyomo.pynumero").PyomoNLP
+    raise AttributeError(f"module 'sct_opt.pyomo' has no attribute {name!r}")
+
 
 # IPOPT's codes in Pyomo's words, as the ipopt executable's exit codes are read.
 _TERMINATION = {
