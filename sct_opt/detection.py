@@ -44,7 +44,7 @@ Nodes = tuple[Array, Array, Array, Array, Array, Array, int]
 MAX_ENTRIES = 500_000_000
 """Structural nonzeros beyond which detection gives up: the pattern alone would take two gigabytes."""
 
-_OPTIONAL_ENTRIES = 1 << 25  # set entries spent on shared nodes at most, or 32 per node of the tape if that is more
+_OPTIONAL_ENTRIES = 1 << 25  # set entries that nodes shared between roots may take
 _UNLIMITED = 1 << 62
 _ALL_BITS = FLAG_A | FLAG_B | FLAG_AA | FLAG_AB | FLAG_BB
 
@@ -186,7 +186,7 @@ def _reach(tape: Tape, nodes: Nodes, roots: Array, as_rows: bool) -> tuple[Array
             place[:] = 0
             set_start, set_mark = np.zeros(roots.size + 1, dtype=np.int32), np.zeros(roots.size, dtype=np.int32)
             table = np.zeros(1 << (2 * roots.size).bit_length(), dtype=np.int32)
-            budget, optional_entries = _UNLIMITED, max(_OPTIONAL_ENTRIES, 32 * tape.size)
+            budget, optional_entries = _UNLIMITED, _OPTIONAL_ENTRIES
             done, stamp = 0, 0
         elif filled + tape.num_inputs > MAX_ENTRIES:
             node = int(roots[done])
@@ -231,21 +231,18 @@ def hessian_pattern(tape: Tape, flags: Array | None = None) -> SparsityPattern:
     pairs, state = kernels.couplings(*nodes, tape.outputs, *sites, nothing, nothing, nothing)
     roots = np.flatnonzero(state[n:] & kernels.WANTED).astype(np.int32) + np.int32(n)
     place, set_start, pool = _reach(tape, nodes, roots, as_rows=False)
-    sets, elements, entries, largest = kernels.set_pairs(pairs, n, place, set_start)
-    if entries > 16 * (tape.size + n):
+    sets, elements, most, largest = kernels.set_pairs(pairs, n, place, set_start)
+    if most > 16 * (tape.size + n):
         # Large sets: leave out what others contain, and do not work through the same pair twice.
         pairs, _ = kernels.couplings(*nodes, tape.outputs, *sites, place, set_start, pool)
         pairs = _distinct_pairs(pairs, kernels.set_pairs(pairs, n, place, set_start)[0])
-        sets, elements, entries, largest = kernels.set_pairs(pairs, n, place, set_start)
-        set_lengths = np.append(np.ones(n, dtype=np.int64), np.diff(set_start))
-        sizes = set_lengths[sets[largest : largest + 2]].tolist()
-        why = _cause(tape, nodes[5], pairs[largest : largest + 2].tolist(), sizes)
-        if sizes[0] * sizes[1] > MAX_ENTRIES or elements > 4 * MAX_ENTRIES:
-            raise _too_many_entries(why)
-    row_ptr, row_set = kernels.incidence(sets, n, set_start, pool, elements)
-    indptr, indices, _ = kernels.unite(row_ptr, row_set, n, set_start, pool, MAX_ENTRIES)
+        sets, elements, most, largest = kernels.set_pairs(pairs, n, place, set_start)
+    indptr = nothing
+    if largest[1] * largest[2] <= MAX_ENTRIES and elements <= 4 * MAX_ENTRIES:
+        row_ptr, row_set = kernels.incidence(sets, n, set_start, pool, elements)
+        indptr, indices, _ = kernels.unite(row_ptr, row_set, n, set_start, pool, MAX_ENTRIES)
     if indptr.size == 0:
-        raise _too_many_entries(why)
+        raise _too_many_entries(_cause(tape, nodes[5], pairs, *largest))
     return SparsityPattern((n, n), indptr, indices)
 
 
@@ -361,10 +358,11 @@ def _too_many_entries(why: str) -> PatternError:
     )
 
 
-def _cause(tape: Tape, flags: Array, pair: list[int], sizes: list[int]) -> str:
+def _cause(tape: Tape, flags: Array, pairs: Array, position: int, size_a: int, size_b: int) -> str:
     """Name the operator that couples the sets of two nodes."""
+    a, b = pairs[position : position + 2].tolist()
     nonlinear = np.flatnonzero(flags & (FLAG_AA | FLAG_AB | FLAG_BB))
-    has_both = np.isin(tape.arg0[nonlinear], pair) & np.isin(tape.arg1[nonlinear], pair)
-    couples = nonlinear[has_both & np.isin(pair[0], [tape.arg0[nonlinear], tape.arg1[nonlinear]])]
-    name = OPS[tape.opcode[couples[0]] if couples.size else BLACKBOX].name
-    return f"operator {name!r} couples {sizes[0]} variables with {sizes[1]}"
+    arg0, arg1 = tape.arg0[nonlinear], tape.arg1[nonlinear]
+    either = ((arg0 == a) | (arg1 == a)) if a == b else ((arg0 == a) & (arg1 == b)) | ((arg0 == b) & (arg1 == a))
+    name = OPS[tape.opcode[nonlinear[either][0]] if either.any() else BLACKBOX].name
+    return f"operator {name!r} couples {size_a} variables with {size_b}"

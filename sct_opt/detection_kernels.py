@@ -68,7 +68,7 @@ def repropagate(
 
 @njit(cache=True, nogil=True)
 def _set_of(node: int, num_inputs: int, place: Array) -> int:
-    return node if node < num_inputs else -np.int64(place[node]) - 1
+    return node if node < num_inputs else -place[node] - 1
 
 
 @njit(cache=True, nogil=True)
@@ -94,7 +94,7 @@ def _sort(values: Array, lo: int, hi: int, mark: Array, stamp: int) -> None:
             largest = v
     if ascending:
         return
-    if np.int64(largest) - smallest < 8 * length:
+    if largest - smallest < 8 * length:
         k = lo
         for v in range(smallest, largest + 1):
             if mark[v] == stamp:
@@ -113,35 +113,6 @@ def _sort(values: Array, lo: int, hi: int, mark: Array, stamp: int) -> None:
                 m -= gap
             values[m] = v
         gap //= 3
-
-
-@njit(cache=True, nogil=True)
-def _equal_earlier(
-    pool: Array, lo: int, hi: int, set_start: Array, table: Array, place: Array, stamp: int
-) -> tuple[int, int]:
-    """Number in the pool of the earlier set equal to ``pool[lo:hi]``, or -1, and its slot in the hash table.
-
-    The table holds numbers plus one, zero where it is empty.
-    """
-    key = np.uint64(hi - lo)
-    for k in range(lo, hi):
-        h = np.uint64(pool[k] + 1) * np.uint64(0x9E3779B97F4A7C15)
-        h ^= h >> np.uint64(29)
-        key += h * np.uint64(0xBF58476D1CE4E5B9)  # a sum, so that the order of the elements does not matter
-    key ^= key >> np.uint64(32)
-    slot = np.int64(key & np.uint64(table.size - 1))
-    while table[slot] > 0:
-        s = table[slot] - 1
-        if set_start[s + 1] - set_start[s] == hi - lo:
-            equal = True
-            for k in range(set_start[s], set_start[s + 1]):
-                if place[pool[k]] != stamp:
-                    equal = False
-                    break
-            if equal:
-                return np.int64(s), slot
-        slot = (slot + 1) & (table.size - 1)
-    return np.int64(-1), slot
 
 
 @njit(cache=True, nogil=True)
@@ -199,11 +170,11 @@ def reach(
         The root at which the pool was full or the budget spent, if any, the last stamp, and the numbers of arguments
         looked at and of elements copied.
     """
-    visits = np.int64(0)
-    copied = np.int64(0)
-    filled = np.int64(set_start[first])
+    visits = 0
+    copied = 0
+    filled = set_start[first]
     for r in range(first, roots.size):
-        root = np.int64(roots[r])
+        root = roots[r]
         if visits > budget:
             return r, stamp, visits, copied
         set_start[r + 1] = filled
@@ -227,20 +198,20 @@ def reach(
             place[root] = stamp
         while top:
             top -= 1
-            i = np.int64(stack[top])
-            p = np.int64(place[i])
+            i = stack[top]
+            p = place[i]
             if p < 0:
                 if -p - 1 < num_inputs:
-                    lo = np.int64(0)
-                    hi = np.int64(1)
+                    lo = 0
+                    hi = 1
                 else:
-                    lo = np.int64(set_start[-p - 1 - num_inputs])
-                    hi = np.int64(set_start[-p - num_inputs])
+                    lo = set_start[-p - 1 - num_inputs]
+                    hi = set_start[-p - num_inputs]
                 if filled + hi - lo > pool.size:
                     return r, stamp, visits, copied
                 copied += hi - lo
                 for k in range(lo, hi):
-                    j = np.int64(pool[k]) if -p - 1 >= num_inputs else -p - 1
+                    j = pool[k] if -p - 1 >= num_inputs else -p - 1
                     if place[j] != stamp:
                         place[j] = stamp
                         pool[filled] = j
@@ -248,31 +219,31 @@ def reach(
                 continue
             code = opcode[i]
             nary = code == AFFINE or code == BLACKBOX
-            a = np.int64(arg0[i])
-            b = np.int64(arg1[i])
-            lo = np.int64(0)
-            hi = np.int64(2)
+            a = arg0[i]
+            b = arg1[i]
+            lo = 0
+            hi = 2
             if nary:
-                lo = np.int64(row_ptr[a])
-                hi = np.int64(row_ptr[a + 1])
+                lo = row_ptr[a]
+                hi = row_ptr[a + 1]
             else:
                 if code == SELECT:
-                    lo = np.int64(row_ptr[a])
-                    a = np.int64(row_arg[lo + 1])
-                    b = np.int64(row_arg[lo + 2])
-                lo = np.int64(0) if flags[i] & FLAG_A else np.int64(1)
-                hi = np.int64(2) if flags[i] & FLAG_B else np.int64(1)
+                    lo = row_ptr[a]
+                    a = row_arg[lo + 1]
+                    b = row_arg[lo + 2]
+                lo = 0 if flags[i] & FLAG_A else 1
+                hi = 2 if flags[i] & FLAG_B else 1
             if filled + hi - lo > pool.size:
                 return r, stamp, visits, copied
             visits += hi - lo
             for k in range(lo, hi):
                 if nary:
-                    c = np.int64(row_arg[k])
+                    c = row_arg[k]
                     if flags[c] == 0:
                         continue
                 else:
                     c = a if k == 0 else b
-                p = np.int64(place[c])
+                p = place[c]
                 if p < 0:
                     s = -p - 1
                     if s >= num_inputs:
@@ -282,7 +253,7 @@ def reach(
                             top += 1
                         continue
                     c = s
-                    p = np.int64(place[c])
+                    p = place[c]
                 if p != stamp:
                     place[c] = stamp
                     if c < num_inputs:
@@ -292,11 +263,11 @@ def reach(
                         stack[top] = c
                         top += 1
         length = filled - start
-        known = -np.int64(place[root]) - 1 if place[root] < 0 else np.int64(-1)
+        known = -place[root] - 1 if place[root] < 0 else -1
         if root >= num_inputs and known < 0:
             known = num_inputs + r
             if length == 1:
-                known = np.int64(pool[start])
+                known = pool[start]
             elif length >= _SMALL_SET and not as_rows:
                 copied += length
                 known = num_inputs + _equal_earlier(pool, start, filled, r, set_start, table, place, stamp)
@@ -336,7 +307,7 @@ def _equal_earlier(
     key ^= key >> np.uint64(32)
     slot = np.int64(key & np.uint64(table.size - 1))
     while table[slot] > 0:
-        s = np.int64(table[slot]) - 1
+        s = table[slot] - 1
         if set_start[s + 1] - set_start[s] == hi - lo:
             equal = True
             for k in range(set_start[s], set_start[s + 1]):
@@ -344,7 +315,7 @@ def _equal_earlier(
                     equal = False
                     break
             if equal:
-                return s
+                return int(s)
         slot = (slot + 1) & (table.size - 1)
     table[slot] = number + 1
     return number
@@ -409,7 +380,7 @@ def with_joins(
     for i in range(num_inputs, size):
         if owner[i] < 0:
             continue
-        total = np.int64(1)
+        total = 1
         code = opcode[i]
         if code == AFFINE or code == BLACKBOX:
             for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
@@ -431,8 +402,8 @@ def with_joins(
             nodes[count] = i
             optional[count] = not is_root[i]
             count += 1
-            total = min(total, np.int64(num_inputs))
-        cost[i] = min(total, np.int64(1) << 40)
+            total = min(total, num_inputs)
+        cost[i] = min(total, 1 << 40)
     return nodes[:count], optional[:count]
 
 
@@ -596,31 +567,35 @@ def couplings(
 
 
 @njit(cache=True, nogil=True)
-def set_pairs(pairs: Array, num_inputs: int, place: Array, set_start: Array) -> tuple[Array, int, int, int]:
-    """Pairs of sets for pairs of nodes, number of their elements, number of couplings at most, and the largest pair."""
+def set_pairs(
+    pairs: Array, num_inputs: int, place: Array, set_start: Array
+) -> tuple[Array, int, float, tuple[int, int, int]]:
+    """Pairs of sets for pairs of nodes.
+
+    Returns:
+        The pairs, the number of elements of their sets, the number of couplings at most, and the largest pair: its
+        position and the sizes of its two sets.
+    """
     sets = np.empty(pairs.size, dtype=np.int32)
-    elements = np.int64(0)
-    entries = 0.0
-    largest = np.int64(0)
-    most = 0.0
+    elements = 0
+    couplings = 0.0
+    largest = (0, 0, 0)
     for k in range(0, pairs.size, 2):
-        a = np.int64(pairs[k])
-        b = np.int64(pairs[k + 1])
+        a = pairs[k]
+        b = pairs[k + 1]
         if a >= num_inputs:
-            a = -np.int64(place[a]) - 1
+            a = -place[a] - 1
         if b >= num_inputs:
-            b = -np.int64(place[b]) - 1
+            b = -place[b] - 1
         sets[k] = a
         sets[k + 1] = b
-        la = np.int64(1) if a < num_inputs else set_start[a - num_inputs + 1] - set_start[a - num_inputs]
-        lb = np.int64(1) if b < num_inputs else set_start[b - num_inputs + 1] - set_start[b - num_inputs]
+        la = 1 if a < num_inputs else set_start[a - num_inputs + 1] - set_start[a - num_inputs]
+        lb = 1 if b < num_inputs else set_start[b - num_inputs + 1] - set_start[b - num_inputs]
         elements += la if a == b else la + lb
-        product = float(la) * float(lb)
-        entries += product
-        if product > most:
-            most = product
-            largest = k
-    return sets, elements, entries, largest
+        couplings += la * lb
+        if la * lb > largest[1] * largest[2]:
+            largest = (k, la, lb)
+    return sets, elements, couplings, largest
 
 
 @njit(cache=True, nogil=True)
@@ -678,18 +653,18 @@ def unite(
     indptr = np.zeros(num_rows + 1, dtype=np.int32)
     mark = np.full(num_columns, -1, dtype=np.int32)
     seen = np.full(set_start.size, -1, dtype=np.int32)
-    bound = np.int64(0)
+    bound = 0
     for k in range(row_set.size):
-        s = np.int64(row_set[k])
+        s = row_set[k]
         bound += 1 if s < num_columns else set_start[s - num_columns + 1] - set_start[s - num_columns]
     # What is not written takes no memory.
     indices = np.empty(min(bound, limit + num_columns), dtype=np.int32)
-    filled = np.int64(0)
-    work = np.int64(0)
+    filled = 0
+    work = 0
     for r in range(num_rows):
         start = filled
         for k in range(row_ptr[r], row_ptr[r + 1]):
-            s = np.int64(row_set[k])
+            s = row_set[k]
             work += 1
             if s < num_columns:
                 if mark[s] != r:
@@ -722,4 +697,6 @@ def unite(
                     m -= 1
                 indices[m] = j
         indptr[r + 1] = filled
+    if 2 * filled < indices.size:
+        return indptr, indices[:filled].copy(), work
     return indptr, indices[:filled], work
