@@ -214,6 +214,12 @@ _MATH: dict[str, Callable[..., Any]] = {
 }
 
 
+def untraced(owner: Any, name: str) -> Callable[..., Any]:
+    """The original of a method that has a stand-in."""
+    method = getattr(owner, name)
+    return getattr(method, "__wrapped__", method)  # type: ignore[no-any-return]
+
+
 def _numpy_stand_ins() -> Iterator[tuple[Any, str, Callable[..., Any]]]:
     for name, value in (("zeros", 0.0), ("empty", 0.0), ("ones", 1.0)):
         yield np, name, _filled(getattr(np, name), value)

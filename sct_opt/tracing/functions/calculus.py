@@ -190,9 +190,3 @@ def _polymul(a: Any, b: Any) -> Any:
     return np.convolve(a, b)
 
 
-@implements(np.interp)
-def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
-    """Piecewise linear interpolation: a line where x is constant, else a choice among the pieces."""
-    from sct_opt.tracing.functions.interpolation import interpolate_linear  # noqa: PLC0415
-
-    return interpolate_linear(x, xp, fp, left, right, period)
