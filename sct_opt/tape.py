@@ -78,6 +78,23 @@ class CallSite:
 
 
 @dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the nodes of a tape come from in the user's code; only tapes that were asked to remember it have this.
+
+    Attributes:
+        index: for each node its place, an index into ``places``, or -1; int32.
+        places: ``file:line in function: code``.
+    """
+
+    index: Array
+    places: tuple[str, ...]
+
+    def of(self, node: int) -> str:
+        """The place of a node, empty if unknown."""
+        return self.places[self.index[node]] if self.index[node] >= 0 else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Tape:
     """A frozen tape.
 
@@ -91,6 +108,7 @@ class Tape:
         row_ptr, row_arg, row_coef, row_const: side arrays of n-ary nodes.
         outputs: node ids of the outputs, int32.
         sites: calls of black-box functions in the order of their nodes.
+        sources: where nodes come from, if that was recorded.
 
     >>> builder = TapeBuilder()
     >>> x = builder.inputs(2)
@@ -112,6 +130,7 @@ class Tape:
     row_const: Array
     outputs: Array
     sites: tuple[CallSite, ...] = ()
+    sources: Sources | None = None
 
     @property
     def size(self) -> int:
@@ -174,8 +193,9 @@ class Tape:
         arg1 = np.where(plain, moved(arg1), arg1).astype(np.int32)
         arg0[:first_constant] = np.r_[0 : self.num_inputs, 0 : self.num_parameters]
         sites = [CallSite(s.function, moved(s.args), s.first - shift) for s in self.sites]
+        sources = None if self.sources is None else Sources(self.sources.index[keep], self.sources.places)
         return _compacted(
-            code, arg0, arg1, self.row_ptr, moved(self.row_arg), self.row_coef, self.row_const, self.constants, self.num_inputs, self.parameters, sites, moved(self.outputs[outputs])
+            code, arg0, arg1, self.row_ptr, moved(self.row_arg), self.row_coef, self.row_const, self.constants, self.num_inputs, self.parameters, sites, moved(self.outputs[outputs]), sources
         )
 
 
@@ -192,6 +212,7 @@ def _compacted(
     parameters: Array,
     sites: Sequence[CallSite],
     outputs: Array,
+    sources: Sources | None = None,
 ) -> Tape:
     """Drop dead nodes and put leaves first; constants come as negative ids."""
     from sct_opt import tape_kernels as kernels  # noqa: PLC0415
@@ -219,7 +240,13 @@ def _compacted(
     if sites:
         is_blackbox = code == BLACKBOX
         out1[is_blackbox] = site_index[out1[is_blackbox]]
-    return Tape(code, out0, out1, num_inputs, parameters, used, ptr, args, coefs, consts, kernels.translate(outputs, new_id, new_constant), tuple(live_sites))
+    if sources is not None:
+        operations = new_id >= first_operation
+        index = np.full(size, -1, dtype=np.int32)
+        index[new_id[operations]] = sources.index[operations]
+        sources = Sources(index, sources.places)
+    new_outputs = kernels.translate(outputs, new_id, new_constant)
+    return Tape(code, out0, out1, num_inputs, parameters, used, ptr, args, coefs, consts, new_outputs, tuple(live_sites), sources)
 
 
 # What a binary operation with a constant operand really is: value of the constant -> the other operand ("same"), a
@@ -616,6 +643,18 @@ class TapeBuilder:
             self._values = grown
         self._values[first : self.size] = values
 
+    def sources(self) -> Sources | None:
+        """Where the nodes come from, if the builder keeps that."""
+        return None
+
+    def truth(self, node: int) -> bool | None:
+        """The truth value that a branch on a node that depends on inputs takes, None if it has none.
+
+        Args:
+            node: id of the node; its value is known in local mode only.
+        """
+        return bool(self.value(np.array(node)) != 0.0) if self.local else None
+
     def freeze(self, outputs: Iterable[int] | Array) -> Tape:
         """The frozen tape of the given output ids, without the nodes that no output needs."""
         out = np.asarray(list(outputs) if not isinstance(outputs, np.ndarray) else outputs, dtype=np.int32).ravel()
@@ -642,4 +681,5 @@ class TapeBuilder:
             np.array(self.parameters, dtype=float),
             self._sites,
             out,
+            self.sources(),
         )

@@ -213,6 +213,8 @@ def plain_number(value: Any, needed: str) -> float:
     i = int(node_ids(value))
     if i < 0:
         return float(builder.constant_value(i))
-    if builder.local and needed in ("bool", "int"):
+    if needed == "bool" and (truth := builder.truth(i)) is not None:
+        return float(truth)
+    if builder.local and needed == "int":
         return float(builder.value(np.array(i)))
     raise missing_primal(needed, builder.local)

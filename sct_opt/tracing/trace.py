@@ -155,6 +155,7 @@ def trace_function(
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     parameters: Any = None,
+    builder: TapeBuilder | None = None,
 ) -> TracedFunction:
     """Trace ``f(x, *args, **kwargs)``, or ``f(out, x, *args, **kwargs)`` if it fills ``out``.
 
@@ -167,6 +168,7 @@ def trace_function(
         args: further positional arguments, passed unchanged.
         kwargs: keyword arguments, passed unchanged.
         parameters: numbers that may change later without a new trace; passed traced, right after ``x``.
+        builder: a builder to emit into, in place of a new one of the given policy and mode.
 
     Returns:
         The tape and the shapes.
@@ -182,7 +184,7 @@ def trace_function(
         values = np.asarray(x, dtype=float)
     except (TypeError, ValueError) as error:
         raise ShapeError(f"x is not an array of real numbers: {error}") from error
-    builder = TapeBuilder(constants, local)
+    builder = TapeBuilder(constants, local) if builder is None else builder
     inputs = make_inputs(builder, values)
     positional = (inputs.copy() if values.ndim else inputs.item(),)
     if parameters is not None:
