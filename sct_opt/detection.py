@@ -222,25 +222,25 @@ def hessian_pattern(tape: Tape, flags: Array | None = None) -> SparsityPattern:
            [1, 0, 1],
            [0, 1, 0]])
     """
-    from sct_opt import detection_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
+    from sct_opt import coupling_kernels, detection_kernels  # noqa: PLC0415 - Numba is imported at first use
 
     n = tape.num_inputs
     nodes = _nodes(tape, flags)
     sites = _sites(tape)
     nothing = np.zeros(0, dtype=np.int32)
-    pairs, state = kernels.couplings(*nodes, tape.outputs, *sites, nothing, nothing, nothing)
-    roots = np.flatnonzero(state[n:] & kernels.WANTED).astype(np.int32) + np.int32(n)
+    pairs, state = coupling_kernels.couplings(*nodes, tape.outputs, *sites, nothing, nothing, nothing)
+    roots = np.flatnonzero(state[n:] & coupling_kernels.WANTED).astype(np.int32) + np.int32(n)
     place, set_start, pool = _reach(tape, nodes, roots, as_rows=False)
-    sets, elements, most, largest = kernels.set_pairs(pairs, n, place, set_start)
+    sets, elements, most, largest = coupling_kernels.set_pairs(pairs, n, place, set_start)
     if most > 16 * (tape.size + n):
         # Large sets: leave out what others contain, and do not work through the same pair twice.
-        pairs, _ = kernels.couplings(*nodes, tape.outputs, *sites, place, set_start, pool)
-        pairs = _distinct_pairs(pairs, kernels.set_pairs(pairs, n, place, set_start)[0])
-        sets, elements, most, largest = kernels.set_pairs(pairs, n, place, set_start)
+        pairs, _ = coupling_kernels.couplings(*nodes, tape.outputs, *sites, place, set_start, pool)
+        pairs = _distinct_pairs(pairs, coupling_kernels.set_pairs(pairs, n, place, set_start)[0])
+        sets, elements, most, largest = coupling_kernels.set_pairs(pairs, n, place, set_start)
     indptr = nothing
     if largest[1] * largest[2] <= MAX_ENTRIES and elements <= 4 * MAX_ENTRIES:
-        row_ptr, row_set = kernels.incidence(sets, n, set_start, pool, elements)
-        indptr, indices, _ = kernels.unite(row_ptr, row_set, n, set_start, pool, MAX_ENTRIES)
+        row_ptr, row_set = coupling_kernels.incidence(sets, n, set_start, pool, elements)
+        indptr, indices, _ = detection_kernels.unite(row_ptr, row_set, n, set_start, pool, MAX_ENTRIES)
     if indptr.size == 0:
         raise _too_many_entries(_cause(tape, nodes[5], pairs, *largest))
     return SparsityPattern((n, n), indptr, indices)

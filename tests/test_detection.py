@@ -111,7 +111,7 @@ def rows(pattern: detection.SparsityPattern) -> str:
 
 def work(tape: Tape, which: str) -> int:
     """Steps that detection takes: arguments looked at, entries of sets copied and pairs of them united."""
-    from sct_opt import detection_kernels as kernels  # noqa: PLC0415
+    from sct_opt import coupling_kernels, detection_kernels  # noqa: PLC0415
 
     counted = []
 
@@ -124,9 +124,17 @@ def work(tape: Tape, which: str) -> int:
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "reach", counting(kernels.reach, lambda args, result: int(result[2] + result[3])))
-        patch.setattr(kernels, "unite", counting(kernels.unite, lambda args, result: int(result[2])))
-        patch.setattr(kernels, "couplings", counting(kernels.couplings, lambda args, result: result[0].size))
+        patch.setattr(
+            detection_kernels,
+            "reach",
+            counting(detection_kernels.reach, lambda args, result: int(result[2] + result[3])),
+        )
+        patch.setattr(
+            detection_kernels, "unite", counting(detection_kernels.unite, lambda args, result: int(result[2]))
+        )
+        patch.setattr(
+            coupling_kernels, "couplings", counting(coupling_kernels.couplings, lambda args, result: result[0].size)
+        )
         (jacobian_pattern if which == "jacobian" else hessian_pattern)(tape)
     return sum(counted)
 
