@@ -94,6 +94,13 @@ def symmetric(pattern: SparsityPattern, decompression: str) -> Ints | None:
     return colors
 
 
+def _disjoint_or_equal(ranges: NDArray[np.int64]) -> bool:
+    """Whether each range of columns (first and last in one integer) is equal to the next or shares no column with it."""
+    begin, end = ranges >> 32, ranges & 0xFFFFFFFF
+    equal = ranges[1:] == ranges[:-1]
+    return bool((equal | (begin[1:] > end[:-1]) | (end[1:] < begin[:-1])).all())
+
+
 def _dense_blocks(pattern: SparsityPattern) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Block number (-1: empty row) and first column of each row, if rows fill disjoint ranges of columns.
 
@@ -107,8 +114,10 @@ def _dense_blocks(pattern: SparsityPattern) -> tuple[NDArray[np.int64], NDArray[
     last = pattern.indices[pattern.indptr[1:][used] - 1]
     if not (last - first[used] + 1 == lengths[used]).all():
         return None
-    ranges = np.unique(first[used] << 32 | last)
-    begin, end = ranges >> 32, ranges & 0xFFFFFFFF
-    if not (begin[1:] > end[:-1]).all():
+    ranges = first[used] << 32 | last
+    if not _disjoint_or_equal(ranges):  # a quick look at neighbors saves sorting most of the time
+        return None
+    ranges.sort()
+    if not _disjoint_or_equal(ranges):
         return None
     return np.where(used, first, -1), first

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from sct_opt.coloring.graph import Adjacency, Graph, Ints
 from sct_opt.errors import ColoringError
 
+_MASK_BYTES = 2**29  # memory for the color sets of a star coloring, beyond which lists take their place
+
 
 def color_side(
     vertices: Adjacency,
@@ -56,7 +58,7 @@ def color_side(
     return result
 
 
-def color_stars(graph: Graph, order: Ints, forced: Ints | None = None) -> Ints:
+def color_stars(graph: Graph, order: Ints, forced: Ints | None = None, limit: int | None = None) -> Ints | None:
     """Color a graph for direct decompression: every path on four vertices has at least three colors.
 
     Star coloring, Algorithm 4.1 of Gebremedhin, Tarafdar, Manne and Pothen, "New acyclic and star coloring algorithms
@@ -66,9 +68,10 @@ def color_stars(graph: Graph, order: Ints, forced: Ints | None = None) -> Ints:
         graph: The graph; if it is augmented, its two sides have separate palettes.
         order: The order to color in.
         forced: Colors that are given, -1 where free.
+        limit: Number of colors of one palette beyond which to give up (roughly).
 
     Returns:
-        One color per vertex.
+        One color per vertex, or None if the limit was exceeded.
 
     Raises:
         ColoringError: If forced colors clash.
@@ -90,15 +93,24 @@ def color_stars(graph: Graph, order: Ints, forced: Ints | None = None) -> Ints:
             return colors
         if color < 0:
             _raise_clash(graph, int(order[done]), given)
+        if limit is not None and 64 * words >= limit:
+            return None
         wider = max(2 * words, color // 64 + 1)
+        if 24 * n * wider > _MASK_BYTES:
+            break
         for k in range(3):
             wide = np.zeros((n, wider), np.uint64)
             wide[:, :words] = sets[k].reshape(n, words)
             sets[k] = wide.ravel()
         words = wider
+    colors, clash = kernels.star_coloring_with_lists(graph.indptr, graph.indices, order, given, graph.two_sided)
+    if clash >= 0:
+        _raise_clash(graph, clash, given)
+    result: Ints = colors
+    return result
 
 
-def color_trees(graph: Graph, order: Ints, forced: Ints | None = None) -> Ints:
+def color_trees(graph: Graph, order: Ints, forced: Ints | None = None, limit: int | None = None) -> Ints | None:
     """Color a graph for decompression by substitution: every cycle has at least three colors.
 
     Acyclic coloring, Algorithm 3.1 of Gebremedhin, Tarafdar, Manne and Pothen (2007).  If the order shows the graph to
@@ -108,9 +120,10 @@ def color_trees(graph: Graph, order: Ints, forced: Ints | None = None) -> Ints:
         graph: The graph; if it is augmented, its two sides have separate palettes.
         order: The order to color in.
         forced: Colors that are given, -1 where free.
+        limit: Number of colors of one palette beyond which to give up (roughly).
 
     Returns:
-        One color per vertex.
+        One color per vertex, or None if the limit was exceeded.
 
     Raises:
         ColoringError: If forced colors clash.
@@ -123,17 +136,23 @@ def color_trees(graph: Graph, order: Ints, forced: Ints | None = None) -> Ints:
             chordal: Ints = colors
             return chordal
     given = _no_forced(graph.n_vertices) if forced is None else forced
+    most = graph.n_vertices if limit is None else limit
     colors, clash = kernels.acyclic_coloring(
-        graph.indptr, graph.indices, _forced_first(order, given), given, graph.two_sided
+        graph.indptr, graph.indices, _forced_first(order, given), given, graph.two_sided, most
     )
     if clash >= 0:
         _raise_clash(graph, clash, given)
-    result: Ints = colors
+    result: Ints | None = None if clash == -2 else colors
     return result
 
 
 def improved(
-    color: Callable[[Ints], Ints], orders: Iterable[Ints], count: Callable[[Ints], int], bound: int, rounds: int
+    color: Callable[[Ints], Ints | None],
+    orders: Iterable[Ints],
+    count: Callable[[Ints], int],
+    bound: int,
+    rounds: int,
+    known: Ints | None = None,
 ) -> Ints:
     """Color in several orders and keep the first result with the fewest colors.
 
@@ -142,21 +161,22 @@ def improved(
     landscape", 1992).
 
     Args:
-        color: Colors in an order.
+        color: Colors in an order; may give up and return None if `known` colors are given.
         orders: The orders.
         count: Number of colors of a result.
         bound: A lower bound; reaching it ends the search.
         rounds: Number of rounds of improvement.
+        known: Colors to start from, which are kept unless better ones are found.
 
     Returns:
         The best colors.
     """
-    best: Ints | None = None
+    best = known
     for order in orders:
         colors = color(order)
-        if best is None or count(colors) < count(best):
+        if best is None or (colors is not None and count(colors) < count(best)):
             best = colors
-        if count(best) <= bound:
+        if best is not None and count(best) <= bound:
             return best
     assert best is not None
     rng = np.random.default_rng(0)
@@ -164,7 +184,8 @@ def improved(
     for step in range(rounds):
         sizes = np.bincount(current + 1)
         ranks = [np.arange(sizes.size)[::-1], np.argsort(np.argsort(-sizes)), rng.permutation(sizes.size)][step % 3]
-        current = color(np.argsort(ranks[current + 1], kind="stable").astype(np.int32))
+        colors = color(np.argsort(ranks[current + 1], kind="stable").astype(np.int32))
+        current = best if colors is None else colors
         if count(current) < count(best):
             best = current
         if count(best) <= bound:

@@ -21,6 +21,7 @@ from sct_opt.coloring.split import split_coloring
 from sct_opt.errors import ColoringError, ShapeError
 from sct_opt.pattern import SparsityPattern
 
+_HOPELESS = 4  # a bicoloring is given up when it takes this many times the colors of one that is known
 _SMALL = 100_000  # entries of a pattern for which order="best" tries the costliest orders, too
 _PROOF_NODES = 300_000  # search nodes of order="optimal": some seconds
 _POLISH_NODES = 5_000  # and of the last step of order="best", for patterns with at most...
@@ -238,25 +239,28 @@ class _Task:
 
         graph = augmented_graph(self.pattern)
         bound = int(bidirectional_bound(*_lengths(self.pattern)))
-        colors = self._colored(graph, forced, count, bound)
+        split = None
         if self.postprocess and forced is None:
             split = split_coloring(graph, [order for order in self.orders if isinstance(order, str)], self.seed)
-            if count(split) < count(colors):
-                colors = split
-        colors = self._searched(graph, forced, colors)
+        colors = self._searched(graph, forced, self._colored(graph, forced, count, bound, split))
         return colors[n:], colors[:n]
 
-    def _colored(self, graph: Graph, forced: Ints | None, count: Callable[[Ints], int], bound: int) -> Ints:
+    def _colored(
+        self, graph: Graph, forced: Ints | None, count: Callable[[Ints], int], bound: int, known: Ints | None = None
+    ) -> Ints:
         method = color_stars if self.decompression == "direct" else color_trees
+        limit = None if known is None else _HOPELESS * count(known)
 
-        def attempt(order: Ints) -> Ints:
-            colors = method(graph, order, forced)
-            if self.postprocess and forced is None:
+        def attempt(order: Ints) -> Ints | None:
+            colors = method(graph, order, forced, limit)
+            if colors is not None and self.postprocess and forced is None:
                 return without_unused_colors(graph, colors, self.decompression)
             return colors
 
+        if known is not None and count(known) <= bound:
+            return known
         orders = (graph_order(order, graph, self.seed) for order in self.orders)
-        return improved(attempt, orders, count, bound, self.rounds)
+        return improved(attempt, orders, count, bound, self.rounds, known)
 
     def _checked_forced(self, structure: Structure, partition: Partition, forced_colors: Forced) -> Ints | None:
         """One array over the vertices of the graph."""

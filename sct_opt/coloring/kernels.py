@@ -214,6 +214,89 @@ def star_coloring(
 
 
 @njit(cache=True, nogil=True)
+def star_coloring_with_lists(
+    indptr: Ints, indices: Ints, order: Ints, forced: Ints, two_sided: bool
+) -> tuple[Ints, int]:
+    """Find the colors that `star_coloring` finds, with lists of colors in place of bit masks.
+
+    The lists take memory in proportion to the entries, however many colors there are, but are slower.
+
+    Returns the colors and -1, or the vertex whose forced color clashes.
+    """
+    n = indptr.size - 1
+    colors = np.full(n, -1, np.int32)
+    taken = np.full(n + 1, -1, np.int32)  # the vertex that may not have this color
+    place = np.empty(n + 1, np.int32)  # where the current vertex lists this color...
+    placed = np.full(n + 1, -1, np.int32)  # ...if this is the current vertex
+    listed = np.zeros(n, np.int32)
+    near_color = np.empty(indices.size, np.int32)  # colors around each vertex, each once
+    near_first = np.empty(indices.size, np.int32)  # the neighbor of this color, -1 if there are several
+    hubs_listed = np.zeros(n, np.int32)
+    hub_color = np.empty(indices.size, np.int32)  # colors of the hubs that each vertex is a spoke of
+    for k in range(n):
+        v = order[k]
+        for p in range(indptr[v], indptr[v + 1]):
+            w = indices[p]
+            c = colors[w]
+            if c < 0 or w == v:
+                continue
+            if not two_sided:
+                taken[c] = v
+            if placed[c] == v:
+                near_first[place[c]] = -1
+            else:
+                placed[c] = v
+                place[c] = indptr[v] + listed[v]
+                near_color[place[c]] = c
+                near_first[place[c]] = w
+                listed[v] += 1
+        for p in range(indptr[v], indptr[v + 1]):
+            w = indices[p]
+            if colors[w] < 0 or w == v:
+                continue
+            if near_first[place[colors[w]]] < 0:
+                for q in range(indptr[w], indptr[w] + listed[w]):
+                    taken[near_color[q]] = v
+            else:
+                for q in range(indptr[w], indptr[w] + hubs_listed[w]):
+                    taken[hub_color[q]] = v
+        if forced[v] >= 0:
+            chosen = forced[v]
+            if taken[chosen] == v:
+                return colors, v
+        else:
+            chosen = 0
+            while taken[chosen] == v:
+                chosen += 1
+        colors[v] = chosen
+        for p in range(indptr[v], indptr[v + 1]):
+            w = indices[p]
+            c = colors[w]
+            if c < 0 or w == v:
+                continue
+            if near_first[place[c]] < 0:
+                hub_color[indptr[w] + hubs_listed[w]] = chosen
+                hubs_listed[w] += 1
+            at_w = indptr[w]
+            end = at_w + listed[w]
+            while at_w < end and near_color[at_w] != chosen:
+                at_w += 1
+            if at_w == end:
+                near_color[end] = chosen
+                near_first[end] = v
+                listed[w] += 1
+                continue
+            hub_color[indptr[v] + hubs_listed[v]] = c
+            hubs_listed[v] += 1
+            x = near_first[at_w]
+            if x >= 0:
+                near_first[at_w] = -1
+                hub_color[indptr[x] + hubs_listed[x]] = c
+                hubs_listed[x] += 1
+    return colors, -1
+
+
+@njit(cache=True, nogil=True)
 def lone_entries(indptr: Ints, indices: Ints, colors: Ints) -> NDArray[np.bool_]:
     """Mark each entry (i, j) whose row i holds no second entry with the color of column j, which is not neutral.
 
@@ -240,14 +323,16 @@ def lone_entries(indptr: Ints, indices: Ints, colors: Ints) -> NDArray[np.bool_]
 
 
 @njit(cache=True, nogil=True)
-def acyclic_coloring(indptr: Ints, indices: Ints, order: Ints, forced: Ints, two_sided: bool) -> tuple[Ints, int]:
+def acyclic_coloring(
+    indptr: Ints, indices: Ints, order: Ints, forced: Ints, two_sided: bool, limit: int
+) -> tuple[Ints, int]:
     """Color a graph so that neighbors differ and every cycle has at least three colors.
 
     Acyclic coloring, Algorithm 3.1 of Gebremedhin, Tarafdar, Manne and Pothen (2007).  The edges between two colors form
     trees, kept in a disjoint-set forest.  All edges from a vertex to neighbors of one color lie in one tree, so each
     vertex lists its trees by color and a hub is as cheap to meet as it has colors around it.
 
-    Returns the colors and -1, or the vertex whose forced color clashes.
+    Returns the colors and -1, or the vertex whose forced color clashes, or -2 if `limit` colors are not enough.
     """
     n = indptr.size - 1
     colors = np.full(n, -1, np.int32)
@@ -287,6 +372,8 @@ def acyclic_coloring(indptr: Ints, indices: Ints, order: Ints, forced: Ints, two
             chosen = 0
             while taken[chosen] == v:
                 chosen += 1
+            if chosen >= limit:
+                return colors, -2
         colors[v] = chosen
         for p in range(indptr[v], indptr[v + 1]):
             w = indices[p]
