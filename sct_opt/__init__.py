@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from sct_opt.api import minimize as minimize
     from sct_opt.api import solve as solve
     from sct_opt.coloring import color as color
+    from sct_opt.custom import custom_op as custom_op
     from sct_opt.detection import TracerLocalSparsityDetector as TracerLocalSparsityDetector
     from sct_opt.detection import TracerSparsityDetector as TracerSparsityDetector
     from sct_opt.errors import SctOptError as SctOptError
+    from sct_opt.explanation import explain as explain
     from sct_opt.nlp import NLP as NLP
     from sct_opt.pattern import SparsityPattern as SparsityPattern
     from sct_opt.tracing import ifelse as ifelse
@@ -39,6 +41,8 @@ _HOME = {
     "TracerLocalSparsityDetector": "sct_opt.detection",
     "TracerSparsityDetector": "sct_opt.detection",
     "color": "sct_opt.coloring",
+    "custom_op": "sct_opt.custom",
+    "explain": "sct_opt.explanation",
     "from_callables": "sct_opt.adapters.callables",
     "from_casadi": "sct_opt.adapters.casadi",
     "from_pyomo": "sct_opt.adapters.pyomo",
@@ -62,6 +66,8 @@ __all__ = [
     "TracerLocalSparsityDetector",
     "TracerSparsityDetector",
     "color",
+    "custom_op",
+    "explain",
     "from_callables",
     "from_casadi",
     "from_pyomo",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -25,6 +25,7 @@ from sct_opt.pattern import SparsityPattern
 from sct_opt.solvers import ipopt
 from sct_opt.sweeps import evaluate_nodes
 from sct_opt.tracing import trace_function
+from sct_opt.tracing.paths import follow_paths
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -60,8 +61,7 @@ def jacobian_sparsity(
         3×3 SparsityPattern with 4 structural nonzeros
         ⎡⠓⠄⎤
     """
-    tape, flags = _traced(f, x, detector, out)
-    return jacobian_pattern(tape, flags)
+    return _united(jacobian_pattern(tape, flags) for tape, flags in _traces(f, x, detector, out))
 
 
 def hessian_sparsity(f: Callable[..., Any], x: ArrayLike, detector: Detector | None = None) -> SparsityPattern:
@@ -86,26 +86,40 @@ def hessian_sparsity(f: Callable[..., Any], x: ArrayLike, detector: Detector | N
         >>> hessian_sparsity(f, [1.0, 3.0, 2.0, 4.0], TracerLocalSparsityDetector()).coo()
         (array([2, 3], dtype=int32), array([3, 2], dtype=int32))
     """
-    tape, flags = _traced(f, x, detector)
-    _require_scalar(tape, f)
-    return hessian_pattern(tape, flags)
+    traces = _traces(f, x, detector)
+    for tape, _ in traces:
+        _require_scalar(tape, f)
+    return _united(hessian_pattern(tape, flags) for tape, flags in traces)
 
 
-def _traced(
+def _traces(
     f: Callable[..., Any], x: ArrayLike, detector: Detector | None, out: ArrayLike | None = None
-) -> tuple[Tape, Array | None]:
-    """The tape of a function, and at the point the edge flags if the detector is a local one."""
+) -> list[tuple[Tape, Array | None]]:
+    """The tapes of a function, one unless branches are explored, with their edge flags if the detector is a local one."""
     point = _point(x)
     buffer = None if out is None else np.asarray(out, dtype=float)
     detector = TracerSparsityDetector() if detector is None else detector
     if isinstance(detector, TracerLocalSparsityDetector):
         tape = trace_function(f, point, constants=detector.constants, local=True, out=buffer).tape
-        return tape, local_flags(tape, evaluate_nodes(tape, point.ravel()), masking=detector.masking)
+        return [(tape, local_flags(tape, evaluate_nodes(tape, point.ravel()), masking=detector.masking))]
     if not isinstance(detector, TracerSparsityDetector):
         raise ProblemError(
             f"detector must be a TracerSparsityDetector or a TracerLocalSparsityDetector, not {detector!r:.80}"
         )
-    return trace_function(f, point, constants=detector.constants, out=buffer).tape, None
+    if detector.branches == "explore":
+        tapes = follow_paths(
+            lambda builder: trace_function(f, point, out=buffer, builder=builder).tape,
+            detector.constants,
+            detector.max_paths,
+        )
+        if len({tape.num_outputs for tape in tapes}) > 1:
+            raise ShapeError(f"the function {place(f)} returns different numbers of outputs on different branches")
+        return [(tape, None) for tape in tapes]
+    return [(trace_function(f, point, constants=detector.constants, out=buffer).tape, None)]
+
+
+def _united(patterns: Iterable[SparsityPattern]) -> SparsityPattern:
+    return functools.reduce(SparsityPattern.union, patterns)
 
 
 def _point(x: ArrayLike) -> Array:

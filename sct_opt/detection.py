@@ -38,6 +38,7 @@ from sct_opt.pattern import SparsityPattern
 from sct_opt.tape import ConstantsPolicy, Tape
 
 Array = np.ndarray[Any, Any]
+Branches = Literal["raise", "explore"]
 Masking = Literal["sct", "piecewise", "all"]
 Nodes = tuple[Array, Array, Array, Array, Array, Array, int]
 
@@ -56,18 +57,26 @@ class TracerSparsityDetector:
     Args:
         constants: ``"exact"`` drops entries that a constant makes zero (``0*x``, ``x**0``, zeros of a constant
             matrix); ``"conservative"`` keeps them, as SparseConnectivityTracer.jl does.
+        branches: what becomes of ``if`` and ``while`` on values that depend on x.  ``"raise"``: an error that names the
+            line.  ``"explore"``: the function runs once for every path through its branches, and the patterns are united.
+        max_paths: with ``branches="explore"``, more paths than that are refused.
 
     Raises:
         TracingError: unknown policy.
 
     >>> TracerSparsityDetector()
-    TracerSparsityDetector(constants='exact')
+    TracerSparsityDetector(constants='exact', branches='raise', max_paths=256)
     """
 
     constants: ConstantsPolicy = "exact"
+    branches: Branches = "raise"
+    max_paths: int = 256
 
     def __post_init__(self) -> None:
         _check_choice("constants", self.constants, ConstantsPolicy)
+        _check_choice("branches", self.branches, Branches)
+        if self.max_paths < 1:
+            raise TracingError(f"max_paths={self.max_paths} allows no path; give at least 1")
 
 
 @dataclass(frozen=True, slots=True)

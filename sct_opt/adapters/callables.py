@@ -20,6 +20,7 @@ from sct_opt.nlp import NLP
 from sct_opt.parameters import indexed_names
 from sct_opt.tape import TapeBuilder
 from sct_opt.tracing import call_traced, make_inputs, make_parameters
+from sct_opt.tracing.provenance import SourceBuilder
 from sct_opt.tracing.trace import shaped_output_ids
 
 Array = np.ndarray[Any, Any]
@@ -45,6 +46,8 @@ def from_callables(
     bounds: Any = None,
     constraint_bounds: Any = None,
     parameters: Mapping[str, ArrayLike] | ArrayLike | None = None,
+    *,
+    provenance: bool = False,
 ) -> NLP:
     """Make a nonlinear program of NumPy functions: minimize objective(x) subject to bounds on constraints(x) and x.
 
@@ -58,6 +61,7 @@ def from_callables(
             are constraints.
         parameters: Numbers that may change between solves without tracing again: a mapping of names to numbers or
             arrays, or an array.  The functions get them as second argument, in the same form.
+        provenance: Remember which line each operation comes from, for `sct_opt.explain`; makes tracing slower.
 
     Returns:
         The problem; ``nlp.parameters`` changes its parameters.
@@ -92,7 +96,13 @@ def from_callables(
     if not functions and constraint_bounds is not None:
         raise ProblemError("constraint_bounds are given, but no constraints")
     return assemble(
-        objective, x0, [ConstraintBlock(function) for function in functions], bounds, constraint_bounds, parameters
+        objective,
+        x0,
+        [ConstraintBlock(function) for function in functions],
+        bounds,
+        constraint_bounds,
+        parameters,
+        SourceBuilder() if provenance else None,
     )
 
 
@@ -103,6 +113,7 @@ def assemble(
     bounds: Any = None,
     constraint_bounds: Any = None,
     parameters: Mapping[str, ArrayLike] | ArrayLike | None = None,
+    builder: TapeBuilder | None = None,
 ) -> NLP:
     """Trace an objective and blocks of constraints into one problem.
 
@@ -113,13 +124,14 @@ def assemble(
         bounds: As for `from_callables`.
         constraint_bounds: As for `from_callables`.
         parameters: As for `from_callables`.
+        builder: Where to emit to, a new builder if None.
 
     Returns:
         The problem.
     """
     clock = time.perf_counter()
     start = _start(x0)
-    builder = TapeBuilder()
+    builder = TapeBuilder() if builder is None else builder
     inputs = make_inputs(builder, start)
     arguments, parameter_names = _traced_parameters(builder, parameters)
 

@@ -373,7 +373,37 @@ _COMPARISONS = {
     "eq": np.equal,
     "ne": np.not_equal,
 }
-_METHODS = ["sum", "prod", "mean", "std", "var", "max", "min", "argmax", "argmin", "argsort", "argpartition", "any", "all", "cumsum", "cumprod", "clip", "round", "dot", "repeat", "take", "squeeze", "trace", "diagonal", "searchsorted", "nonzero", "compress", "choose", "put", "ptp"]
+_METHODS = [
+    "sum",
+    "prod",
+    "mean",
+    "std",
+    "var",
+    "max",
+    "min",
+    "argmax",
+    "argmin",
+    "argsort",
+    "argpartition",
+    "any",
+    "all",
+    "cumsum",
+    "cumprod",
+    "clip",
+    "round",
+    "dot",
+    "repeat",
+    "take",
+    "squeeze",
+    "trace",
+    "diagonal",
+    "searchsorted",
+    "nonzero",
+    "compress",
+    "choose",
+    "put",
+    "ptp",
+]
 
 for _name, _ufunc in (_BINARY | _LOGICAL).items():
     setattr(Traced, f"__{_name}__", lambda self, other, _ufunc=_ufunc: _ufunc(self, other))

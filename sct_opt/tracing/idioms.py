@@ -193,7 +193,34 @@ def _math_isclose(a: Any, b: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0
 _MATH: dict[str, Callable[..., Any]] = {
     **{
         name: getattr(np, name)
-        for name in ["sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "expm1", "log10", "log2", "log1p", "sqrt", "fabs", "floor", "ceil", "trunc", "fmod", "copysign", "degrees", "radians", "isnan", "isinf", "isfinite", "modf", "frexp", "ldexp"]
+        for name in [
+            "sin",
+            "cos",
+            "tan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "exp",
+            "expm1",
+            "log10",
+            "log2",
+            "log1p",
+            "sqrt",
+            "fabs",
+            "floor",
+            "ceil",
+            "trunc",
+            "fmod",
+            "copysign",
+            "degrees",
+            "radians",
+            "isnan",
+            "isinf",
+            "isfinite",
+            "modf",
+            "frexp",
+            "ldexp",
+        ]
     },
     **{name: getattr(np, f"arc{name[1:]}") for name in ["asin", "acos", "atan", "asinh", "acosh", "atanh", "atan2"]},
     "log": _log,

@@ -1,5 +1,27 @@
 """Implementations of NumPy's functions for traced arguments, one module per family; importing registers them."""
 
-from sct_opt.tracing.functions import algebra, calculus, creation, interpolation, reduction, selection, shape, signal, special
+from sct_opt.tracing.functions import (
+    algebra,
+    calculus,
+    creation,
+    interpolation,
+    linalg,
+    reduction,
+    selection,
+    shape,
+    signal,
+    special,
+)
 
-__all__ = ["algebra", "calculus", "creation", "interpolation", "reduction", "selection", "shape", "signal", "special"]
+__all__ = [
+    "algebra",
+    "calculus",
+    "creation",
+    "interpolation",
+    "linalg",
+    "reduction",
+    "selection",
+    "shape",
+    "signal",
+    "special",
+]

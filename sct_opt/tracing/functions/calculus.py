@@ -188,5 +188,3 @@ def _polyder(p: Any, m: int = 1) -> Any:
 @implements(np.polymul)
 def _polymul(a: Any, b: Any) -> Any:
     return np.convolve(a, b)
-
-

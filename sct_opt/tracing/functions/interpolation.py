@@ -137,7 +137,11 @@ def _by_differences(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
 
     linear = getattr(self, "_kind", None) in ("linear", "slinear", "nearest", "zero", "previous", "next")
     (result,) = call_elementwise(
-        f"scipy.interpolate.{type(self).__name__}", [x], [value], [[slope if linear else "numerical"]], [[[None]]] if linear else None
+        f"scipy.interpolate.{type(self).__name__}",
+        [x],
+        [value],
+        [[slope if linear else "numerical"]],
+        [[[None]]] if linear else None,
     )
     return result
 
@@ -187,7 +191,11 @@ def _grid(self: Any, xi: Any, method: Any = None, *, nu: Any = None) -> Any:
     # Multilinear: linear in each coordinate, products across them.
     seconds = [[[None if j == k else "numerical" for k in range(j + 1)] for j in range(n)]] if linear else None
     (result,) = call_elementwise(
-        "scipy.interpolate.RegularGridInterpolator", parts, [value], [[slope(k) if linear else "numerical" for k in range(n)]], seconds
+        "scipy.interpolate.RegularGridInterpolator",
+        parts,
+        [value],
+        [[slope(k) if linear else "numerical" for k in range(n)]],
+        seconds,
     )
     return result
 

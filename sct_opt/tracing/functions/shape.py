@@ -26,7 +26,36 @@ def _wrap(builder: TapeBuilder, result: Any, kind: str, zero: int = 0) -> Any:
 
 
 # The array is the first argument; the rest says how to move.
-_FIRST = ["reshape", "transpose", "ravel", "roll", "rollaxis", "moveaxis", "swapaxes", "flip", "fliplr", "flipud", "rot90", "squeeze", "expand_dims", "broadcast_to", "repeat", "tile", "take", "diagonal", "delete", "split", "array_split", "hsplit", "vsplit", "dsplit", "permute_dims", "matrix_transpose", "unstack", "resize"]
+_FIRST = [
+    "reshape",
+    "transpose",
+    "ravel",
+    "roll",
+    "rollaxis",
+    "moveaxis",
+    "swapaxes",
+    "flip",
+    "fliplr",
+    "flipud",
+    "rot90",
+    "squeeze",
+    "expand_dims",
+    "broadcast_to",
+    "repeat",
+    "tile",
+    "take",
+    "diagonal",
+    "delete",
+    "split",
+    "array_split",
+    "hsplit",
+    "vsplit",
+    "dsplit",
+    "permute_dims",
+    "matrix_transpose",
+    "unstack",
+    "resize",
+]
 # As before, but the function fills up with zeros: ids are shifted so that 0 is the id of the constant zero.
 _FIRST_WITH_ZEROS = ["diag", "diagflat", "tril", "triu"]
 # All positional arguments are arrays.

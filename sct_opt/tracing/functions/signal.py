@@ -17,8 +17,14 @@ from sct_opt.tracing.ufuncs import as_traced
 @replaces("scipy.signal", "convolve2d")
 def _convolve(in1: Any, in2: Any, mode: str = "full", *args: Any, **kwargs: Any) -> Any:
     """Convolution in any number of dimensions: one shifted copy of the one operand for each entry of the other."""
-    if kwargs.get("boundary", "fill") != "fill" or kwargs.get("fillvalue", 0) or (args and args[0] not in ("fill", "auto", "direct", "fft")):
-        raise unsupported("scipy.signal.convolve2d with a boundary", "pad the input with np.pad and convolve with mode='valid'")
+    if (
+        kwargs.get("boundary", "fill") != "fill"
+        or kwargs.get("fillvalue", 0)
+        or (args and args[0] not in ("fill", "auto", "direct", "fft"))
+    ):
+        raise unsupported(
+            "scipy.signal.convolve2d with a boundary", "pad the input with np.pad and convolve with mode='valid'"
+        )
     builder = builder_of(in1, in2)
     a, v = as_traced(in1, builder), as_traced(in2, builder)
     if mode == "valid" and any(n < k for n, k in zip(a.shape, v.shape, strict=True)):
@@ -56,7 +62,7 @@ def _lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
 
 
 @replaces("scipy.signal", "detrend")
-def _detrend(data: Any, axis: int = -1, type: str = "linear", *args: Any, **kwargs: Any) -> Any:  # noqa: A002 - SciPy's name
+def _detrend(data: Any, axis: int = -1, type: str = "linear", *args: Any, **kwargs: Any) -> Any:
     if type == "constant":
         return data - np.mean(data, axis=axis, keepdims=True)
     moved = np.moveaxis(as_traced(data), axis, -1)
@@ -67,9 +73,24 @@ def _detrend(data: Any, axis: int = -1, type: str = "linear", *args: Any, **kwar
 
 
 def _ndimage(flip: bool) -> Any:
-    modes = {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap", "constant": "constant", "grid-wrap": "wrap"}
+    modes = {
+        "reflect": "symmetric",
+        "mirror": "reflect",
+        "nearest": "edge",
+        "wrap": "wrap",
+        "constant": "constant",
+        "grid-wrap": "wrap",
+    }
 
-    def apply(input: Any, weights: Any, output: Any = None, mode: str = "reflect", cval: float = 0.0, origin: int = 0, **kwargs: Any) -> Any:  # noqa: A002 - SciPy's name
+    def apply(
+        input: Any,
+        weights: Any,
+        output: Any = None,
+        mode: str = "reflect",
+        cval: float = 0.0,
+        origin: int = 0,
+        **kwargs: Any,
+    ) -> Any:
         if output is not None or origin or kwargs.get("axes") is not None:
             raise unsupported("scipy.ndimage with output=, origin= or axes=")
         builder = builder_of(input, weights)
@@ -94,7 +115,7 @@ replaces("scipy.ndimage", "convolve")(_ndimage(flip=True))
 def _along_axis(flip: bool) -> Any:
     whole = _ndimage(flip)
 
-    def apply(input: Any, weights: Any, axis: int = -1, *args: Any, **kwargs: Any) -> Any:  # noqa: A002 - SciPy's name
+    def apply(input: Any, weights: Any, axis: int = -1, *args: Any, **kwargs: Any) -> Any:
         ndim = np.ndim(input)
         shape = [1] * ndim
         shape[axis] = -1
@@ -142,9 +163,9 @@ def _simpson(y: Any, x: Any = None, *, dx: Any = 1.0, axis: int = -1) -> Any:
 
 @replaces("scipy.integrate", "romb")
 def _romb(y: Any, dx: Any = 1.0, axis: int = -1, show: bool = False) -> Any:
-    from sct_opt.tracing.idioms import untraced  # noqa: PLC0415
-
     import scipy.integrate  # noqa: PLC0415
+
+    from sct_opt.tracing.idioms import untraced  # noqa: PLC0415
 
     y = np.moveaxis(as_traced(y, builder_of(y, dx)), axis, -1)
     return np.matmul(y, untraced(scipy.integrate, "romb")(np.eye(y.shape[-1]), axis=-1)) * dx

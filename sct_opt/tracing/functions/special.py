@@ -34,7 +34,9 @@ def _output(name: str, k: int) -> Callable[..., Any]:
 def _several(name: str, partials: list[Callable[[Array], Array]], seconds: list[Callable[[Array], Array]]) -> None:
     def apply(x: Any) -> Any:
         outputs = [_output(name, k) for k in range(len(partials))]
-        return tuple(call_elementwise(f"scipy.special.{name}", [x], outputs, [[p] for p in partials], [[[s]] for s in seconds]))
+        return tuple(
+            call_elementwise(f"scipy.special.{name}", [x], outputs, [[p] for p in partials], [[[s]] for s in seconds])
+        )
 
     special(name)(apply)
 
@@ -77,7 +79,20 @@ def _airye(x: Any) -> Any:
     return ai * np.exp(growth), aip * np.exp(growth), bi * np.exp(-growth), bip * np.exp(-growth)
 
 
-@special("itairy", "ellipj", "kelvin", "itj0y0", "iti0k0", "modfresnelm", "modfresnelp", "pbdv", "pbvv", "pbwa", "wofz", "lambertw")
+@special(
+    "itairy",
+    "ellipj",
+    "kelvin",
+    "itj0y0",
+    "iti0k0",
+    "modfresnelm",
+    "modfresnelp",
+    "pbdv",
+    "pbvv",
+    "pbwa",
+    "wofz",
+    "lambertw",
+)
 def _refuse(*args: Any) -> Any:
     raise unsupported("a scipy.special function without real derivatives")
 
@@ -108,10 +123,16 @@ def _beta_density(a: Array, b: Array, x: Array) -> Array:
 
 
 _shaped("betainc", _beta_density, lambda a, b, x: _beta_density(a, b, x) * ((a - 1.0) / x - (b - 1.0) / (1.0 - x)))
-_shaped("betaincc", lambda a, b, x: -_beta_density(a, b, x), lambda a, b, x: -_beta_density(a, b, x) * ((a - 1.0) / x - (b - 1.0) / (1.0 - x)))
+_shaped(
+    "betaincc",
+    lambda a, b, x: -_beta_density(a, b, x),
+    lambda a, b, x: -_beta_density(a, b, x) * ((a - 1.0) / x - (b - 1.0) / (1.0 - x)),
+)
 _shaped("betaincinv", lambda a, b, y: 1.0 / _beta_density(a, b, _scipy("betaincinv")(a, b, y)))
 _shaped("betainccinv", lambda a, b, y: -1.0 / _beta_density(a, b, _scipy("betainccinv")(a, b, y)))
-_shaped("hyp0f1", lambda v, z: _scipy("hyp0f1")(v + 1.0, z) / v, lambda v, z: _scipy("hyp0f1")(v + 2.0, z) / (v * (v + 1.0)))
+_shaped(
+    "hyp0f1", lambda v, z: _scipy("hyp0f1")(v + 1.0, z) / v, lambda v, z: _scipy("hyp0f1")(v + 2.0, z) / (v * (v + 1.0))
+)
 _shaped(
     "hyp1f1",
     lambda a, b, x: a / b * _scipy("hyp1f1")(a + 1.0, b + 1.0, x),
@@ -127,14 +148,38 @@ _shaped(
     lambda a, b, x: -a * _scipy("hyperu")(a + 1.0, b + 1.0, x),
     lambda a, b, x: a * (a + 1.0) * _scipy("hyperu")(a + 2.0, b + 2.0, x),
 )
-for _name in ("stdtr", "stdtrit", "fdtr", "fdtrc", "fdtri", "struve", "modstruve", "agm", "voigt_profile", "log_wright_bessel", "wright_bessel"):
+for _name in (
+    "stdtr",
+    "stdtrit",
+    "fdtr",
+    "fdtrc",
+    "fdtri",
+    "struve",
+    "modstruve",
+    "agm",
+    "voigt_profile",
+    "log_wright_bessel",
+    "wright_bessel",
+):
     _shaped(_name, _NUMERICAL)
 _shaped(
     "_zeta",
     lambda x, q: -x * _scipy("_zeta")(x + 1.0, q),
     lambda x, q: x * (x + 1.0) * _scipy("_zeta")(x + 2.0, q),
 )
-for _name in ("_riemann_zeta", "zetac", "kolmogorov", "kolmogi", "ber", "bei", "ker", "kei", "itstruve0", "it2struve0", "itmodstruve0"):
+for _name in (
+    "_riemann_zeta",
+    "zetac",
+    "kolmogorov",
+    "kolmogi",
+    "ber",
+    "bei",
+    "ker",
+    "kei",
+    "itstruve0",
+    "it2struve0",
+    "itmodstruve0",
+):
     _shaped(_name, _NUMERICAL)
 
 
@@ -314,5 +359,10 @@ def _spherical(name: str, cylindrical: str, scale: float) -> None:
         return sign * at(np.add(n, 1)) + np.divide(n, z) * at(n)
 
 
-for _name, _cylindrical in (("spherical_jn", "jv"), ("spherical_yn", "yv"), ("spherical_in", "iv"), ("spherical_kn", "kv")):
+for _name, _cylindrical in (
+    ("spherical_jn", "jv"),
+    ("spherical_yn", "yv"),
+    ("spherical_in", "iv"),
+    ("spherical_kn", "kv"),
+):
     _spherical(_name, _cylindrical, math.pi / 2.0)
