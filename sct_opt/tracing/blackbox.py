@@ -81,7 +81,7 @@ class Elementwise:
             return np.broadcast_to(np.asarray(function(*args.reshape(self.arity, self.count)), dtype=float), self.count)
 
     def value(self, args: Array) -> Array:
-        """Outputs, the first one for all elements, then the second one, …"""
+        """Outputs: the first one for all elements, then the second one, and so on."""
         return np.concatenate([self._whole(function, args) for function in self.outputs])
 
     def jacobian(self, args: Array) -> Array:

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import itertools
 import operator
 
 import numpy as np
@@ -134,7 +135,7 @@ ONE_D = {
     ],
     "binary": lambda x: [np.arctan2(x, x[::-1]), np.hypot(x, 1.0), np.logaddexp(x, x[0]), np.copysign(x, x[::-1])],
     "degrees": lambda x: [np.deg2rad(x), np.degrees(x), np.positive(x), np.conjugate(x)],
-    "iteration": lambda x: [a * b for a, b in zip(x, x[1:], strict=False)],
+    "iteration": lambda x: [a * b for a, b in itertools.pairwise(x)],
     "enumerate": lambda x: sum(i * v**2 for i, v in enumerate(x)),
     "reduce": lambda x: functools.reduce(operator.mul, x),
     "object array": lambda x: np.sin(np.array([x[0], x[1] * 2])).sum() * np.array([x[2], 1.0], dtype=object),

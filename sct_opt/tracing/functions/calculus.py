@@ -13,10 +13,7 @@ from sct_opt.tracing.ufuncs import as_traced
 @implements(np.trapezoid)
 def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     y = np.moveaxis(as_traced(y, builder_of(y, x, dx)), axis, -1)
-    if x is None:
-        width = dx
-    else:
-        width = np.diff(x) if np.ndim(x) == 1 else np.diff(np.moveaxis(x, axis, -1), axis=-1)
+    width = dx if x is None else np.diff(x) if np.ndim(x) == 1 else np.diff(np.moveaxis(x, axis, -1), axis=-1)
     return np.sum(width * (y[..., 1:] + y[..., :-1]) * 0.5, axis=-1)
 
 
