@@ -645,14 +645,13 @@ def test_compiled_readers_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None
         np.testing.assert_array_equal(getattr(fast.tape, name), getattr(slow.tape, name))
 
 
-def test_compiled_readers_refuse_what_differs() -> None:
+@pytest.mark.parametrize("usual", range(6))
+def test_compiled_readers_refuse_what_differs(usual: int) -> None:
     count = OFTEN + 60
     model = model_with(count + 1)
 
     def rule(m: Any, i: int) -> Any:
         x, y = m.x[i], m.x[i + 1]
-        if i <= OFTEN:
-            return pyo.sin(2 * x) + x * y**2 + 3 <= 1
         others = [
             pyo.cos(2 * x) + x * y**2 + 3,
             pyo.sin(2 * x) + x / y**2 + 3,
@@ -661,7 +660,7 @@ def test_compiled_readers_refuse_what_differs() -> None:
             pyo.sin(x * x) + x * y**2 + 3,
             pyo.sin(2 * x) + x * y**x + 3,
         ]
-        return others[i % len(others)] <= 1
+        return others[usual if i <= OFTEN else i % len(others)] <= 1
 
     model.c = pyo.Constraint(range(count), rule=rule)
     nlp, translation = build(model)

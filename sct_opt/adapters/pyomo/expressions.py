@@ -194,7 +194,7 @@ class Reader:
 
     def _match(self, number: int, roots: list[Any], hint: Hint) -> None:
         for matcher in hint.matchers:
-            if matcher.num_roots == len(roots) and matcher.match(number, self._leaf.get, self._register, *roots):
+            if matcher.num_roots == len(roots) and matcher.match(number, self._leaf.get, self._new_leaf, *roots):
                 return
         structure = self._read(number, roots.copy(), [SUB] if len(roots) > 1 else [])
         if hint.count(structure):
@@ -276,6 +276,10 @@ class Reader:
         ]
 
     # -- leaves ------------------------------------------------------------------------------------------------------
+
+    def _new_leaf(self, node: Any, number: int) -> int | None:
+        """The code of a leaf met for the first time; None for a constant, or if it is no leaf at all."""
+        return self._register(node, number) if _TOKENS[node.__class__] == _LEAF else None
 
     def _register(self, node: Any, number: int) -> int | None:
         """The code of a leaf met for the first time; None for a constant."""

@@ -85,7 +85,7 @@ class Translation:
     def start(self) -> Array:
         """The variables' values; one without a value starts at zero, or at the bound nearest to zero."""
         lower, upper = self.variable_bounds()
-        given = np.array([np.nan if x is None else x for x in [v.value for v in self.variables]], dtype=float)
+        given = np.array([v._value for v in self.variables], dtype=float)  # None becomes NaN
         return np.where(np.isnan(given), np.clip(0.0, lower, upper), given)
 
     def variable_bounds(self) -> tuple[Array, Array]:
@@ -114,7 +114,7 @@ class Translation:
 
     def parameter_values(self) -> Array:
         """Current values of the tape's parameters."""
-        return np.array([parameter_value(p) for p in self.parameters], dtype=float)
+        return parameter_values(self.parameters)
 
 
 def translate(model: Any, free: Iterable[Any] = ()) -> Translation:
@@ -169,11 +169,17 @@ def _translate(model: Any, free: Iterable[Any]) -> Translation:
     builder = TapeBuilder()
     position = np.empty(order.size, dtype=np.int32)
     position[order] = builder.inputs(order.size)
-    parameters = builder.parameter_block(np.array([parameter_value(p) for p in reader.parameters], dtype=float))
+    parameters = builder.parameter_block(parameter_values(reader.parameters))
     rows = np.full(len(reader.owners), -1, dtype=np.int64)
     rows[roots] = np.arange(len(roots))
     sign = [0] if objective is not None and objective.sense == maximize else []
     emitted = emit(reader, builder, position, parameters, rows, negate=sign)
+
+    structures = sorted(
+        ((len(s.items), reader.owners[s.items[0]].name) for s in reader.structures.values()), key=lambda pair: -pair[0]
+    )
+    # The leaves are as large as the tape: they go before it is frozen.
+    reader.structures.clear()
 
     keep = emitted.varies[1:]
     trivial = []
@@ -194,10 +200,7 @@ def _translate(model: Any, free: Iterable[Any]) -> Translation:
         cl=np.array(bounds.lower, dtype=float)[keep],
         cu=np.array(bounds.upper, dtype=float)[keep],
         changing=bounds.changing,
-        structures=sorted(
-            ((len(s.items), reader.owners[s.items[0]].name) for s in reader.structures.values()),
-            key=lambda pair: -pair[0],
-        ),
+        structures=structures,
     )
 
 
@@ -281,6 +284,17 @@ def bound_value(component: Any, bound: Any, unbounded: float) -> float:
             f"{describe(component)} has the bound {number}, which no value can satisfy; correct the data that it is made of"
         )
     return number
+
+
+def parameter_values(components: list[Any]) -> Array:
+    """The current values of mutable Params and fixed Vars."""
+    try:
+        values = np.array([c._value for c in components], dtype=float)
+    except (TypeError, ValueError):  # one is an expression, or missing
+        values = np.full(len(components), np.nan)
+    if not np.isfinite(values).all():
+        values = np.array([parameter_value(c) for c in components], dtype=float)
+    return values
 
 
 def parameter_value(component: Any) -> float:

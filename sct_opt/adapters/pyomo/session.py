@@ -11,13 +11,12 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 from pyomo.core.base.block import Block
 from pyomo.core.base.constraint import Constraint
 from pyomo.core.base.expression import Expression
 from pyomo.core.base.objective import Objective
 
-from sct_opt.adapters.pyomo.model import Translation, check_continuous, check_trivial, parameter_value
+from sct_opt.adapters.pyomo.model import Translation, check_continuous, check_trivial
 from sct_opt.nlp import NLP
 
 
@@ -77,7 +76,7 @@ class Session:
         if translation.changing:
             nlp.cl, nlp.cu = translation.constraint_bounds()
         if translation.parameters:
-            nlp.parameters = np.array([parameter_value(p) for p in translation.parameters])
+            nlp.parameters = translation.parameter_values()
         check_trivial(translation.trivial)
         check_continuous(translation.variables)
 
