@@ -272,6 +272,7 @@ def solve(
     options: Mapping[str, Any] | None = None,
     callback: Callable[[ipopt.Iteration], Any] | None = None,
     multipliers: Any = None,
+    backend: ipopt.Backend = "cyipopt",
     **model_options: Any,
 ) -> OptimizeResult:
     """Solve a problem with IPOPT and write the solution back into the model that it came from.
@@ -282,6 +283,7 @@ def solve(
         options: IPOPT's options, such as ``{"print_level": 5, "tol": 1e-10, "max_wall_time": 60}``.
         callback: Called with a `sct_opt.solvers.ipopt.Iteration` once per iteration; returning False stops.
         multipliers: For a warm start: an earlier result or ``(constraint, lower, upper)`` multipliers.
+        backend: What hands the problem to IPOPT: ``"cyipopt"``, or ``"ctypes"``, which copies derivatives faster (large problems).
         model_options: What else the model's adapter takes, such as ``p`` and ``lbx`` of `from_casadi`.
 
     Returns:
@@ -299,7 +301,7 @@ def solve(
         ('Optimal solution found.', [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
     """
     nlp = _problem(problem, model_options)
-    result = ipopt.solve(nlp, x0, options, callback, multipliers)
+    result = ipopt.solve(nlp, x0, options, callback, multipliers, backend)
     if nlp.load_solution is not None:
         nlp.load_solution(result)
     return result

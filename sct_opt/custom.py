@@ -18,7 +18,6 @@ import scipy.sparse as sp
 from sct_opt.coloring import color
 from sct_opt.errors import EvaluationError, PatternError, ShapeError
 from sct_opt.pattern import SparsityPattern
-from sct_opt.tracing import Traced
 from sct_opt.tracing.array import traced
 from sct_opt.tracing.base import find_builder, ids_of
 
@@ -91,8 +90,7 @@ def custom_op(
         if matrix.shape[1] != ids.size:
             raise ShapeError(f"{name} got {ids.size} numbers, but its pattern has {matrix.shape[1]} columns")
         box = _CustomOp(name, fun, jacobian, hessian, ids.shape, matrix, coupled)
-        result: Traced = traced(builder, builder.call(box, ids.ravel()).reshape(out_shape))
-        return result
+        return traced(builder, builder.call(box, ids.ravel()).reshape(out_shape))
 
     operator.__name__ = name
     operator.__doc__ = fun.__doc__
@@ -159,11 +157,14 @@ class _CustomOp:
             return np.bincount(self.jacobian_cols, weights=entries * weights[self.jacobian_rows], minlength=args.size)
 
         step = (FIRST_STEP if self._jacobian is not None else SECOND_STEP) * (1.0 + np.abs(args))
-        return self._hessian_coloring.decompress_values(_central(gradient, args, step, self._hessian_seed, args.size), lower=True)
+        compressed = _central(gradient, args, step, self._hessian_seed, args.size)
+        values: Array = self._hessian_coloring.decompress_values(compressed, lower=True)
+        return values
 
     def _differenced(self, args: Array, relative_step: float) -> Array:
         compressed = _central(self.value, args, relative_step * (1.0 + np.abs(args)), self._jacobian_seed, self.num_outputs)
-        return self._jacobian_coloring.decompress_values(compressed)
+        values: Array = self._jacobian_coloring.decompress_values(compressed)
+        return values
 
     @cached_property
     def _jacobian_coloring(self) -> Any:
@@ -195,14 +196,10 @@ class _CustomOp:
             )
 
     def _entries(self, what: str, given: Any, pattern: SparsityPattern, rows: Array, cols: Array) -> Array:
-        if sp.issparse(given):
-            matrix = sp.csr_array(given)
-            found = matrix.tocoo()
-            shape = matrix.shape
-        else:
-            matrix = np.atleast_2d(np.asarray(given, dtype=float))
-            found = sp.coo_array(matrix)
-            shape = matrix.shape
+        sparse = bool(sp.issparse(given))
+        matrix = given.tocsr() if sparse else np.atleast_2d(np.asarray(given, dtype=float))
+        found = matrix.tocoo() if sparse else sp.coo_array(matrix)
+        shape = matrix.shape
         if shape != pattern.shape:
             raise ShapeError(f"the {what} of {self.name} has shape {shape}, expected {pattern.shape}")
         nonzero = found.data != 0.0

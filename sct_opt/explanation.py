@@ -122,7 +122,7 @@ def _index(given: Any, names: Any) -> int:
         names = list(names)
         if given not in names:
             raise ProblemError(f"there is no {given!r}; names are like {', '.join(map(repr, names[:3]))}")
-        return names.index(given)
+        return int(names.index(given))
     return _checked(given, len(names))
 
 
@@ -193,12 +193,12 @@ def _second(tape: Tape, i: int, j: int, entry: str, names: tuple[str, str]) -> E
     for node in range(tape.size - 1, tape.first_operation - 1, -1):
         if live[node]:
             live[_edges(tape, flags, node)] = True
-    for node in np.flatnonzero(live & from_i & from_j):
-        for a, b in _couplings(tape, flags, int(node)):
+    for node in np.flatnonzero(live & from_i & from_j).tolist():
+        for a, b in _couplings(tape, flags, node):
             for first, second in ((a, b), (b, a)):
                 if from_i[first] and from_j[second]:
                     chains = _chain(tape, flags, from_i, first), _chain(tape, flags, from_j, second)
-                    return Explanation(entry, chains, names, _step(tape, int(node)))
+                    return Explanation(entry, chains, names, _step(tape, node))
     raise PatternError(f"{entry} is structurally zero: no nonlinear operation couples {names[0]} and {names[1]}")
 
 

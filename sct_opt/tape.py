@@ -231,7 +231,7 @@ def _compacted(
     code[:num_inputs] = INPUT
     code[num_inputs : num_inputs + parameters.size] = PARAMETER
     code[num_inputs + parameters.size : first_operation] = CONSTANT
-    live_sites = []
+    live_sites: list[CallSite] = []
     site_index = np.full(len(sites), -1, dtype=np.int32)
     for k, site in enumerate(sites):
         if live[site.first]:

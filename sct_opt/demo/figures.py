@@ -21,7 +21,8 @@ CONTROLS = {"u": "steps-post", "force": "steps-pre"}
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    FigureCanvasAgg(figure).print_png(str(path))
+    FigureCanvasAgg(figure)
+    figure.savefig(path)
     return path
 
 
