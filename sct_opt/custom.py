@@ -197,7 +197,7 @@ class _CustomOp:
 
     def _entries(self, what: str, given: Any, pattern: SparsityPattern, rows: Array, cols: Array) -> Array:
         sparse = bool(sp.issparse(given))
-        matrix = given.tocsr() if sparse else np.atleast_2d(np.asarray(given, dtype=float))
+        matrix: Any = given.tocsr() if sparse else np.atleast_2d(np.asarray(given, dtype=float))
         found = matrix.tocoo() if sparse else sp.coo_array(matrix)
         shape = matrix.shape
         if shape != pattern.shape:
