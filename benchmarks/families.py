@@ -10,6 +10,7 @@ NAMES: dict[str, tuple[str, str]] = {
     "luksan-vlcek": ("luksan_vlcek", "FAMILY"),
     "cart-pole": ("cart_pole", "TRAPEZOIDAL"),
     "hermite-simpson": ("cart_pole", "HERMITE_SIMPSON"),
+    "opf": ("opf", "FAMILY"),
     "brusselator": ("brusselator", "FAMILY"),
     "scalar-loop": ("scalar_loop", "FAMILY"),
     "hs071": ("hs071", "FAMILY"),
@@ -30,7 +31,7 @@ GROUPS = {
 }
 """Names that stand for several problems."""
 
-COLD = ("luksan-vlcek", "cart-pole", "scalar-loop")
+COLD = ("luksan-vlcek", "cart-pole", "opf", "scalar-loop")
 """Problems whose cold runs are compared."""
 
 
