@@ -18,6 +18,7 @@ from sct_opt.tape import Array, TapeBuilder
 from sct_opt.tracing.base import BOOL, FLOAT, TracedBase, find_builder, ids_of, kind_of
 from sct_opt.tracing.location import missing_primal, unsupported, where
 from sct_opt.tracing.scalar import SCALARS, TracedScalar
+from sct_opt.tracing.selected import Selected, shape_error
 
 
 class Traced(TracedBase):
@@ -141,6 +142,7 @@ class Traced(TracedBase):
                 return np.array(self.builder.constant_value(self.ids), dtype=dtype or self.dtype)
             if dtype is not None:
                 raise missing_primal("array", self.builder.local)
+        _refuse_sparse()
         array = np.empty(self.ids.size, dtype=object)
         make, builder = SCALARS[self.kind], self.builder
         array[:] = [make(builder, i) for i in self.ids.ravel().tolist()]
@@ -156,6 +158,8 @@ class Traced(TracedBase):
                     return TracedScalar(self.builder, ids.item(key))
                 except IndexError:
                     raise IndexError(f"index {key} is out of bounds for axis 0 with size {ids.size}") from None
+        elif isinstance(key, TracedBase) and key.kind == BOOL and key.shape == ids.shape and not _is_known(key):  # type: ignore[attr-defined]
+            return Selected(self, key)
         elif type(key) is not slice:
             key = plain_key(key)
         part = ids[key]
@@ -164,13 +168,19 @@ class Traced(TracedBase):
         return SCALARS[self.kind](self.builder, int(part))
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if type(value) is TracedScalar and self.kind == FLOAT and value.builder is self.builder:
-            self.ids[key if type(key) is int else plain_key(key)] = value.id
+        if type(value) is TracedScalar and type(key) is int and self.kind == FLOAT and value.builder is self.builder:
+            self.ids[key] = value.id
             return
         if self.kind != FLOAT and kind_of(value) != self.kind:
             value = np.astype(value if isinstance(value, TracedBase) else np.asarray(value), self.dtype)  # type: ignore[call-overload]
-        if isinstance(key, TracedBase) and key.kind == BOOL:
+        if isinstance(key, TracedBase) and key.kind == BOOL and not _is_known(key):
             # x[condition] = value keeps its shape, so it is a choice entry by entry
+            if isinstance(value, Selected):
+                if not np.array_equal(value.condition.ids, key.ids):  # type: ignore[attr-defined]
+                    raise shape_error()
+                value = value.values
+            elif np.ndim(value) > 0:
+                raise shape_error()
             self.ids[...] = np.where(key, value, self).ids  # type: ignore[call-overload]
             return
         self.ids[plain_key(key)] = ids_of(self.builder, value)
@@ -296,21 +306,33 @@ def _asked_by_sparse() -> bool:
     ).startswith("scipy.sparse")
 
 
+def _refuse_sparse() -> None:
+    """Raise if a sparse matrix is being made of traced values."""
+    frame = sys._getframe(2)
+    if frame.f_globals.get("__name__") == "sct_opt.tracing.idioms" and frame.f_back is not None:
+        frame = frame.f_back
+    if frame.f_globals.get("__name__", "").startswith("scipy.sparse"):
+        raise unsupported(
+            "a scipy.sparse matrix of traced values",
+            "multiply without forming it: np.bincount-like sums are y = np.zeros_like(x); np.add.at(y, rows, data * v[cols])",
+        )
+
+
+def _is_known(condition: Any) -> bool:
+    """Whether truth values are numbers: constant, or known because the trace is local."""
+    return bool(condition.builder.local or (condition.ids < 0).all())
+
+
 def plain_key(key: Any) -> Any:
     """An index without traced parts; the error names the place if it has any."""
     if isinstance(key, tuple):
         return tuple(plain_key(part) for part in key)
     if isinstance(key, TracedBase):
         ids = key.ids  # type: ignore[attr-defined]
-        if key.builder.local and key.kind != FLOAT:
+        if key.kind != FLOAT and _is_known(key):
             return key.builder.value(ids).astype(bool if key.kind == BOOL else np.int64)
-        if (ids < 0).all() and key.kind != FLOAT:
-            return key.builder.constant_value(ids).astype(bool if key.kind == BOOL else np.int64)
         if key.kind == BOOL:
-            raise TracingError(
-                f"an array is indexed by a condition on traced values, so that its shape would depend on x\n  at {where()}\n"
-                "  mend: use np.where(condition, a, b), np.sum(a, where=condition) or so.where; or detect at one point with so.TracerLocalSparsityDetector()"
-            )
+            raise shape_error()
         raise missing_primal("index", key.builder.local)
     if isinstance(key, list) and find_builder(key) is not None:
         raise missing_primal("index")

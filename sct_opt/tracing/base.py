@@ -26,6 +26,14 @@ FLOAT, BOOL, INT = "f", "b", "i"
 
 DTYPES = {FLOAT: np.dtype(np.float64), BOOL: np.dtype(np.bool_), INT: np.dtype(np.int64)}
 
+
+class ComplexOperandError(TracingError):
+    """A complex number met a traced value; ufuncs answer it by going on with real and imaginary parts."""
+
+
+COMPLEX: dict[str, Callable[..., Any]] = {}
+"""How a ``ufunc`` or a ``function`` goes on with complex operands; `sct_opt.tracing.complex` registers it."""
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -65,7 +73,10 @@ class TracedBase:
                 return function(*plain_args, **plain_kwargs)
             module = getattr(function, "__module__", "numpy")
             raise unsupported(f"{module}.{getattr(function, '__name__', function)}")
-        return implementation(*args, **kwargs)
+        try:
+            return implementation(*args, **kwargs)
+        except ComplexOperandError:
+            return COMPLEX["function"](function, args, kwargs)
 
 
 def constants_only(value: Any) -> Any:
@@ -146,6 +157,14 @@ def ids_of(builder: TapeBuilder, value: Any) -> Array:
 
 
 def _ids_of_array(builder: TapeBuilder, value: Any) -> Array:
+    if (
+        getattr(value, "dtype", None) == np.complex128
+        and hasattr(value, "imag")
+        and not isinstance(value, (np.ndarray, np.generic))
+    ):
+        raise ComplexOperandError(
+            f"complex traced values stand where real ones are needed\n  at {where()}\n  mend: take z.real, z.imag or abs(z)"
+        )
     if type(value).__module__.startswith("scipy.sparse"):
         raise TracingError(
             f"a scipy.sparse {type(value).__name__} stands where an array is needed\n  at {where()}\n  mend: multiply with A @ x, or convert with A.toarray()"
@@ -164,12 +183,11 @@ def _ids_of_array(builder: TapeBuilder, value: Any) -> Array:
             ids[k] = part.item()
         return ids.reshape(array.shape)
     if array.dtype.kind == "c":
-        if not array.imag.any():
-            array = array.real
-        else:
-            raise TracingError(
-                f"complex numbers cannot be mixed with traced values here\n  at {where()}\n  mend: compute real and imaginary parts separately"
+        if array.imag.any():
+            raise ComplexOperandError(
+                f"complex numbers stand where real ones are needed\n  at {where()}\n  mend: take the real and imaginary part, or abs"
             )
+        array = array.real
     if array.dtype.kind not in "fiub":
         raise TracingError(f"{_shown(value)} stands where a number is needed\n  at {where()}")
     if array.size > 1 and array.strides.count(0) == array.ndim:

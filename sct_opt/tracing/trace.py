@@ -13,7 +13,9 @@ from sct_opt.errors import MissingPrimalError, ShapeError, TracingError
 from sct_opt.tape import Array, ConstantsPolicy, Tape, TapeBuilder
 from sct_opt.tracing.array import Traced
 from sct_opt.tracing.base import TracedBase, ids_of
+from sct_opt.tracing.complex import TracedComplex
 from sct_opt.tracing.idioms import tracing
+from sct_opt.tracing.selected import Selected, shape_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,12 @@ def shaped_output_ids(
         raise TracingError(
             f"{place} returned None\n  mend: end it with a return statement; a function f(y, x) that fills y is traced with out=y"
         )
+    if isinstance(result, TracedComplex) or (isinstance(result, (complex, np.complexfloating)) and result.imag):
+        raise TracingError(
+            f"{place} returned complex numbers\n  mend: return abs(z), z.real, or np.concatenate([z.real, z.imag])"
+        )
+    if isinstance(result, Selected):
+        raise shape_error()
     if isinstance(result, (str, bytes, Mapping, set)) or callable(result):
         raise TracingError(
             f"{place} returned {type(result).__name__}, not numbers\n  mend: return a number, an array, or a list or tuple of these"

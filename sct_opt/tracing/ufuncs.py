@@ -12,7 +12,18 @@ from sct_opt.errors import TracingError
 from sct_opt.ops import OPCODE, OPS, UFUNC
 from sct_opt.tape import Array, TapeBuilder
 from sct_opt.tracing.array import Traced, plain_key, traced
-from sct_opt.tracing.base import BOOL, FLOAT, INT, UFUNC_METHODS, TracedBase, builder_of, ids_of, kind_of
+from sct_opt.tracing.base import (
+    BOOL,
+    COMPLEX,
+    FLOAT,
+    INT,
+    UFUNC_METHODS,
+    ComplexOperandError,
+    TracedBase,
+    builder_of,
+    ids_of,
+    kind_of,
+)
 from sct_opt.tracing.location import missing_primal, unsupported, where
 from sct_opt.tracing.scalar import TracedScalar
 
@@ -155,7 +166,12 @@ def call(
     """``ufunc(*inputs)``."""
     if kwargs:
         raise unsupported(f"{ufunc.__name__} with {', '.join(kwargs)}=")
-    result = _evaluate(ufunc, inputs)
+    try:
+        result = _evaluate(ufunc, inputs)
+    except ComplexOperandError:
+        if out is not None:
+            raise
+        return COMPLEX["ufunc"](ufunc.__name__, inputs)
     if dtype is not None and kind_of(result) != np.dtype(dtype).kind:
         result = np.astype(result, dtype)
     if out is None:

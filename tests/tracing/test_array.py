@@ -251,7 +251,7 @@ GLOBAL_ERRORS = {
     "index": (lambda x: V3[x[0]], MissingPrimalError, "integer"),
     "traced index": (lambda x: x[x[0].astype(int)], MissingPrimalError, "integer"),
     "slice": (lambda x: x[: x[0]], MissingPrimalError, "integer"),
-    "mask": (lambda x: x[x > 0], TracingError, "shape would depend"),
+    "mask": (lambda x: x[x > 0] * x[:2], TracingError, "shape would depend"),
     "argmax": (lambda x: np.argmax(x), TracingError, "argmax"),
     "nonzero": (lambda x: np.where(x > 0), TracingError, "nonzero"),
     "unknown": (lambda x: np.poly(x), UnsupportedOperatorError, r"poly"),

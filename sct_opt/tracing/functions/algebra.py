@@ -12,7 +12,7 @@ import numpy as np
 from sct_opt.ops import OPCODE
 from sct_opt.tape import Array, TapeBuilder
 from sct_opt.tracing.array import Traced, traced
-from sct_opt.tracing.base import TracedBase, builder_of, ids_of, implements, node_ids
+from sct_opt.tracing.base import ComplexOperandError, TracedBase, builder_of, ids_of, implements, node_ids
 from sct_opt.tracing.location import unsupported, where
 from sct_opt.tracing.ufuncs import as_traced, assign, special, weighted_sum
 
@@ -30,7 +30,11 @@ def plain(value: Any) -> Any:
             return array.astype(float)
         except TypeError:
             return None
-    return array.astype(float, copy=False)
+    if array.dtype.kind == "c" and array.imag.any():
+        raise ComplexOperandError(
+            f"complex numbers stand where real ones are needed\n  at {where()}\n  mend: take real and imaginary parts"
+        )
+    return (array.real if array.dtype.kind == "c" else array).astype(float, copy=False)
 
 
 def rows_times(builder: TapeBuilder, indptr: Array, indices: Array, data: Array, ids: Array) -> Array:
@@ -129,6 +133,10 @@ def sparse_matmul(a: Any, b: Any) -> Any:
         return transposed.T if array.ndim > 1 else transposed
     matrix = a.tocsr() if a.ndim == 2 else a.reshape(1, -1).tocsr()
     matrix.sort_indices()
+    if matrix.dtype.kind == "c":
+        raise ComplexOperandError(
+            f"a complex scipy.sparse matrix cannot multiply traced values\n  at {where()}\n  mend: multiply with A.real and A.imag"
+        )
     array = as_traced(b)
     _check(a.shape, array.shape, (matrix.shape[1], array.shape[0]))
     ids = ids_of(array.builder, array)

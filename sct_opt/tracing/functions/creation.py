@@ -10,6 +10,7 @@ from sct_opt.ops import OPCODE
 from sct_opt.tape import TapeBuilder
 from sct_opt.tracing.array import Traced
 from sct_opt.tracing.base import BOOL, FLOAT, INT, builder_of, ids_of, implements
+from sct_opt.tracing.complex import TracedComplex
 from sct_opt.tracing.location import unsupported
 from sct_opt.tracing.ufuncs import as_traced, assign, emit_unary
 
@@ -92,6 +93,8 @@ def _array(
 @implements(np.astype)
 def _astype(array: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     array = as_traced(array)
+    if np.dtype(dtype).kind == "c":
+        return TracedComplex(array.copy(), np.zeros_like(array))
     kind = kind_of_dtype(dtype)
     if kind == array.kind:
         return array.copy() if copy else array

@@ -8,6 +8,7 @@ import numpy as np
 
 from sct_opt.tracing.array import traced
 from sct_opt.tracing.base import BOOL, TracedBase, builder_of, ids_of, implements
+from sct_opt.tracing.location import unsupported
 from sct_opt.tracing.ufuncs import as_traced, assign, gathered, weighted_sum
 
 
@@ -278,3 +279,54 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any =
 def _ediff1d(a: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     parts = [part for part in (to_begin, np.diff(np.ravel(a)), to_end) if part is not None]
     return np.concatenate([np.ravel(part) for part in parts])
+
+
+@implements(np.cov)
+def _cov(
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: Any = None,
+    fweights: Any = None,
+    aweights: Any = None,
+    *,
+    dtype: Any = None,
+) -> Any:
+    if fweights is not None or aweights is not None:
+        raise unsupported("numpy.cov with weights")
+    x = np.atleast_2d(as_traced(m, builder_of(m, y)))
+    x = x if rowvar or np.ndim(m) == 1 else x.T
+    if y is not None:
+        other = np.atleast_2d(y)
+        x = np.concatenate([x, other if rowvar or np.ndim(y) == 1 else other.T], axis=0)
+    centered = x - np.mean(x, axis=1, keepdims=True)
+    freedom = x.shape[1] - ((0 if bias else 1) if ddof is None else ddof)
+    return np.squeeze(np.matmul(centered, centered.T) / freedom)
+
+
+@implements(np.corrcoef)
+def _corrcoef(x: Any, y: Any = None, rowvar: bool = True, **kwargs: Any) -> Any:
+    covariance = np.cov(x, y, rowvar)
+    deviation = np.sqrt(np.diag(covariance))
+    return np.clip(covariance / deviation[:, None] / deviation[None, :], -1.0, 1.0)
+
+
+@implements(np.apply_along_axis)
+def _apply_along_axis(func1d: Any, axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:
+    moved = np.moveaxis(as_traced(arr), axis, -1)
+    outer = moved.shape[:-1]
+    results = [func1d(row, *args, **kwargs) for row in moved.reshape(-1, moved.shape[-1])]
+    stacked = np.stack([as_traced(result, moved.builder) for result in results])
+    shaped = stacked.reshape(outer + stacked.shape[1:])
+    return np.moveaxis(
+        shaped, range(len(outer), shaped.ndim), range(axis % moved.ndim, axis % moved.ndim + shaped.ndim - len(outer))
+    )
+
+
+@implements(np.apply_over_axes)
+def _apply_over_axes(func: Any, a: Any, axes: Any) -> Any:
+    for axis in np.atleast_1d(axes):
+        result = func(a, int(axis))
+        a = result if np.ndim(result) == np.ndim(a) else np.expand_dims(result, int(axis))
+    return a

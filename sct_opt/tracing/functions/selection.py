@@ -9,7 +9,7 @@ import numpy as np
 from sct_opt.errors import TracingError
 from sct_opt.tape import Array
 from sct_opt.tracing.array import traced
-from sct_opt.tracing.base import BOOL, FLOAT, INT, TracedBase, builder_of, ids_of, implements, kind_of
+from sct_opt.tracing.base import BOOL, FLOAT, INT, TracedBase, builder_of, find_builder, ids_of, implements, kind_of
 from sct_opt.tracing.location import missing_primal, unsupported, where
 from sct_opt.tracing.ufuncs import as_traced, assign, gathered
 
@@ -85,13 +85,14 @@ def _clip(
 
 def _order(name: str) -> Any:
     def refuse(array: Any, *args: Any, **kwargs: Any) -> Any:
-        array = as_traced(array, builder_of(array, *args))
-        builder = array.builder
-        ids = ids_of(builder, array)
-        if builder.local or (ids < 0).all():
-            values = builder.value(ids)
-            plain = [builder.value(ids_of(builder, a)) if isinstance(a, TracedBase) else a for a in args]
-            return getattr(np, name)(values, *plain, **kwargs)
+        builder = builder_of(array, *args)
+        operands = [array, *args]
+        traced_ids = [ids_of(builder, value) for value in operands if find_builder(value) is not None]
+        if builder.local or all((ids < 0).all() for ids in traced_ids):
+            plain = [
+                value if find_builder(value) is None else builder.value(ids_of(builder, value)) for value in operands
+            ]
+            return getattr(np, name)(*plain, **kwargs)
         raise TracingError(
             f"np.{name} depends on the order or the values of traced numbers\n  at {where()}\n"
             "  mend: use max, min, sort or so.where on the values themselves, or detect at one point with so.TracerLocalSparsityDetector()"
