@@ -25,6 +25,7 @@ import numpy as np
 from sct_opt.tape import TapeBuilder
 from sct_opt.tracing.array import Traced
 from sct_opt.tracing.base import FLOAT, TracedBase, find_builder, kind_of
+from sct_opt.tracing.callsite import calls_by_name
 from sct_opt.tracing.functions.creation import buffer
 from sct_opt.tracing.location import INSIDE
 from sct_opt.tracing.ufuncs import as_traced
@@ -44,9 +45,19 @@ _ACTIVE = _Active()
 
 def _builder_for_caller() -> TapeBuilder | None:
     """The running trace if the stand-in was called by user code of its thread."""
-    if _ACTIVE.builders and not sys._getframe(2).f_code.co_filename.startswith(INSIDE):
-        return _ACTIVE.builders[-1]
-    return None
+    if not _ACTIVE.builders:
+        return None
+    frame = sys._getframe(2)
+    if frame.f_code.co_filename.startswith(INSIDE) or not calls_by_name(frame, *_constructors()):
+        return None
+    return _ACTIVE.builders[-1]
+
+
+@functools.cache
+def _constructors() -> tuple[frozenset[str], frozenset[int]]:
+    """Names and ids of the stand-ins that depend on who calls them."""
+    found = [(name, stand_in) for owner, name, stand_in in _STAND_INS if owner is np]
+    return frozenset(name for name, _ in found), frozenset(id(stand_in) for _, stand_in in found)
 
 
 def _is_floating(dtype: Any) -> bool:
