@@ -300,7 +300,7 @@ class TapeBuilder:
         local: keep every node's value at the given inputs, so that comparisons of traced values can be answered.
     """
 
-    __slots__ = ("_blocks", "_constant_id", "_constants", "_constants_size", "_pending", "_rows", "_sites", "_values", "local", "num_inputs", "parameters", "policy", "size")
+    __slots__ = ("_blocks", "_constant_id", "_constants", "_constants_size", "_pending", "_rows", "_sites", "_values", "comparisons", "local", "num_inputs", "parameters", "policy", "size")
 
     def __init__(self, constants: ConstantsPolicy = "exact", local: bool = False) -> None:
         self.policy = constants
@@ -315,6 +315,8 @@ class TapeBuilder:
         self._constant_id: dict[float | str, int] = {}
         self._rows = _Rows()
         self._sites: list[CallSite] = []
+        # The latest comparisons of arrays: ``y[y > 1] = y[y > 1] ** 2`` writes one condition twice.
+        self.comparisons: dict[tuple[Any, ...], Array] = {}
         self._values = np.zeros(64)
 
     # -- leaves ------------------------------------------------------------------------------------------------

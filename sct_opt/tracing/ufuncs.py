@@ -59,6 +59,8 @@ _WHOLE = {
 _CONSTANT = {code for code, op in enumerate(OPS) if op.arity > 0 and not any(op.d)}
 """Opcodes whose partials are all structurally zero: local traces answer them with plain numbers."""
 
+_REMEMBERED = 4  # comparisons of arrays
+
 SPECIAL: dict[str, Callable[..., Any]] = {}
 """Ufuncs that are not one row of the operator table."""
 
@@ -104,12 +106,19 @@ def emit_binary(code: int, a: Any, b: Any) -> Any:
             code, kind = _OF_TRUTH[code], BOOL
     if ids_a.ndim == 0 and ids_b.ndim == 0:
         return finish(builder, np.array(builder.emit2(code, ids_a.item(), ids_b.item()), dtype=np.int32), code, kind)
+    key = (code, ids_a.shape, ids_a.tobytes(), ids_b.shape, ids_b.tobytes()) if code in _TRUTH else None
+    if key in builder.comparisons:
+        return finish(builder, builder.comparisons[key].copy(), code, kind)
     try:
         ids = builder.binary(code, ids_a, ids_b)
     except ValueError:
         raise ValueError(
             f"operands could not be broadcast together with shapes {ids_a.shape} {ids_b.shape}\n  at {where()}"
         ) from None
+    if key is not None:
+        while len(builder.comparisons) >= _REMEMBERED:
+            builder.comparisons.pop(next(iter(builder.comparisons)))
+        builder.comparisons[key] = ids.copy()
     return finish(builder, ids, code, kind)
 
 
