@@ -340,7 +340,7 @@ MATRIX_CASES = {
         casadi.interpolant("cubic", "bspline", [GRID], np.sin(GRID))(X[:2].T),
         casadi.interpolant("linear", "linear", [GRID], np.sin(GRID))(P),
     ],
-    "marks": lambda: [X.attachAssert(P < 100, "large") * 2, X.monitor("x") ** 2 if False else X**2],
+    "marks": lambda: [X.attachAssert(P < 100, "large") * 2, casadi.MX(X) ** 2],
 }
 
 

@@ -34,7 +34,7 @@ class OptiModel:
     that variable (`bound_variable`), so the problem has fewer constraints than the stack.
 
     Args:
-        stack: the stack; it is changed only by `load`.
+        stack: the stack; what is read is what its own ``solve`` would see.
 
     Raises:
         ModelError: something that IPOPT cannot solve or that is not a constraint.
@@ -51,7 +51,8 @@ class OptiModel:
 
     def __init__(self, stack: casadi.Opti) -> None:
         self.stack = stack
-        advanced = stack.advanced
+        # shares the stack's contents; `stack.advanced` would copy them
+        advanced = casadi.OptiAdvanced(stack)
         try:
             if advanced.problem_dirty():
                 advanced.bake()
@@ -115,6 +116,11 @@ class OptiModel:
             g = builder.affine(np.ones(g.size, dtype=np.int64), g, 1.0 / g_scale, np.zeros(g.size))
         return builder.freeze(np.concatenate([f, g])), bound_variable
 
+    @property
+    def stale(self) -> bool:
+        """Whether variables, objective or constraints of the stack have changed since it was read."""
+        return bool(self.advanced.problem_dirty())
+
     # -- numbers -----------------------------------------------------------------------------------------------
 
     def parameter_values(self, p: Any = None) -> Array:
@@ -171,6 +177,24 @@ class OptiModel:
         nlp.parameters = values
         return nlp
 
+    def update(self, nlp: NLP, x0: Any = None, p: Any = None) -> None:
+        """Bring a problem that `nlp` made to the stack's present values, or to another start or other parameters."""
+        values = self.parameter_values(p)
+        nlp.lb, nlp.ub, nlp.cl, nlp.cu = self.bounds(values)
+        nlp.parameters = values
+        nlp.x0 = self.start(x0)
+        nlp.load_solution = lambda result: self.load(result, values)
+
+    def multipliers(self) -> tuple[Array, Array, Array]:
+        """The stack's initial multipliers for the problem: of the constraints and of lower and upper bounds."""
+        values = [value.full().ravel(order="F") for value in self.advanced.active_values(casadi.OPTI_DUAL_G)]
+        scaled = np.concatenate([*values, np.zeros(0)]) * self.scales.g / self.scales.f
+        simple = np.flatnonzero(self.bound_variable >= 0)
+        variable = self.bound_variable[simple]
+        lam_x = np.zeros(self.scales.x.size)
+        np.add.at(lam_x, variable, scaled[simple] * self.scales.x[variable] / self.scales.g[simple])
+        return scaled[self.rows], np.maximum(-lam_x, 0.0), np.maximum(lam_x, 0.0)
+
     def start(self, x0: Any = None) -> Array:
         """The stack's initial values, or those given, scaled."""
         if x0 is None:
@@ -205,8 +229,6 @@ class OptiModel:
     def load(self, result: Any, p: Array) -> None:
         """Write a solution into the stack, so that ``opti.value`` and ``opti.debug.value`` see it.
 
-        CasADi lets a solution be set in a copy of a stack only, so the Python object is handed that copy.
-
         Args:
             result: what a solver returned for `nlp`.
             p: the parameters it was solved with.
@@ -214,18 +236,13 @@ class OptiModel:
         Raises:
             ModelError: the stack has got other variables or constraints since it was read.
         """
-        solved = self.stack.advanced
-        if solved.problem_dirty():
-            solved.bake()
-        if (solved.nx, solved.ng) != (self.advanced.nx, self.advanced.ng):
+        if self.stale:
             raise ModelError("the Opti stack has changed since it was converted; convert it again with from_casadi")
         x, lam_g = result.x, self.row_multipliers(result, p)
         lam_x = result.upper_multipliers - result.lower_multipliers
-        solved.res(
+        self.advanced.res(
             {"x": casadi.DM(x), "f": casadi.DM(float(result.fun)), "lam_g": casadi.DM(lam_g), "lam_x": casadi.DM(lam_x)}
         )
-        self.advanced = solved
-        self.stack.this = solved.this
 
     def row_multipliers(self, result: Any, p: Array) -> Array:
         """Multipliers of all rows of the stack (scaled): a bound's multiplier goes to the row that gave the tightest bound."""

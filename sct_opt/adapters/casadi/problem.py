@@ -71,7 +71,7 @@ def read_dictionary(model: Mapping[str, Any]) -> Problem:
     symbolic = kinds["x"]
     entries = {
         name: _expression(symbolic, model.get(name, default), name)
-        for name, default in (("x", None), ("p", symbolic(0, 1)), ("f", 0.0), ("g", symbolic(0, 1)))
+        for name, default in (("x", None), ("p", symbolic(0, 0)), ("f", 0.0), ("g", symbolic(0, 1)))
     }
     if entries["x"].nnz() == 0:
         raise ProblemError("the problem has no variables: x is empty")
@@ -127,8 +127,10 @@ def vector(value: Any, size: int, name: str, default: float, target: str) -> Arr
     """``size`` numbers in column-major order; one number stands for all."""
     if value is None:
         return np.full(size, default)
+    if isinstance(value, float | int):  # the common case of a receding horizon, worth its microseconds
+        return np.full(size, float(value))
     try:
-        array = np.asarray(casadi.DM(value).full() if not isinstance(value, np.ndarray) else value, dtype=float)
+        array = value.full() if isinstance(value, casadi.DM) else _numeric(value)
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ShapeError(f"{name} is not numeric: {type(value).__name__}") from error
     array = array.ravel(order="F")
@@ -139,6 +141,10 @@ def vector(value: Any, size: int, name: str, default: float, target: str) -> Arr
             f"{name} has {array.size} entries, but {target} has {size}; give one number for all or one for each"
         )
     return array.copy()
+
+
+def _numeric(value: Any) -> Array:
+    return np.asarray(value if isinstance(value, np.ndarray) else casadi.DM(value).full(), dtype=float)
 
 
 def element_names(expression: Any, label: str, symbolic: bool = True) -> tuple[str, ...]:
