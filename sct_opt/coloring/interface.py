@@ -126,7 +126,7 @@ class _Task:
         self.orders = resolve_orders("best" if self.optimal else order)
         self.rounds = 12 if self.thorough else 0
         self.postprocess = postprocess
-        self.closed_forms = closed_forms
+        self.closed_forms = closed_forms and not isinstance(order, np.ndarray)
         self.seed = seed
 
     def solve(self, structure: Structure, partition: Partition, forced_colors: Forced) -> ColoringResult:
@@ -202,7 +202,11 @@ class _Task:
 
     @property
     def _nodes(self) -> int:
-        return _PROOF_NODES if self.optimal else _POLISH_NODES
+        if self.optimal:
+            return _PROOF_NODES
+        return (
+            _POLISH_NODES if self.decompression == "direct" else _POLISH_NODES // 10
+        )  # whose nodes take ten times as long
 
     def _proven(self, colors: Ints, proven: bool) -> Ints:
         if self.optimal and not proven:
@@ -224,12 +228,13 @@ class _Task:
             colors = closed.symmetric(self.pattern, self.decompression)
             if colors is not None:
                 return without_unused_colors(graph, colors, self.decompression) if self.postprocess else colors
-        return self._searched(graph, forced, self._colored(graph, forced, _count, symmetric_bound(graph)))
+        bound = symmetric_bound(graph)
+        return self._searched(graph, forced, self._colored(graph, forced, _count, bound), bound)
 
-    def _searched(self, graph: Graph, forced: Ints | None, colors: Ints) -> Ints:
+    def _searched(self, graph: Graph, forced: Ints | None, colors: Ints, bound: int) -> Ints:
         if forced is not None or not self._searches(graph.n_vertices):
             return colors
-        return self._proven(*optimal_graph(graph, colors, self.decompression, self.postprocess, self._nodes))
+        return self._proven(*optimal_graph(graph, colors, self.decompression, self.postprocess, bound, self._nodes))
 
     def _bidirectional(self, forced: Ints | None) -> tuple[Ints, Ints]:
         n = self.pattern.shape[1]
@@ -242,7 +247,7 @@ class _Task:
         split = None
         if self.postprocess and forced is None:
             split = split_coloring(graph, [order for order in self.orders if isinstance(order, str)], self.seed)
-        colors = self._searched(graph, forced, self._colored(graph, forced, count, bound, split))
+        colors = self._searched(graph, forced, self._colored(graph, forced, count, bound, split), bound)
         return colors[n:], colors[:n]
 
     def _colored(

@@ -47,7 +47,9 @@ def optimal_side(vertices: Adjacency, others: Adjacency, colors: Ints, budget: i
     return _descend(colors, int(colors.max(initial=-1)) + 1, max(bound, len(clique)), search.solve)
 
 
-def optimal_graph(graph: Graph, colors: Ints, decompression: str, neutral: bool, budget: int) -> tuple[Ints, bool]:
+def optimal_graph(
+    graph: Graph, colors: Ints, decompression: str, neutral: bool, bound: int, budget: int
+) -> tuple[Ints, bool]:
     """Color a symmetric matrix, or rows and columns at once, with as few colors as possible.
 
     Args:
@@ -55,13 +57,14 @@ def optimal_graph(graph: Graph, colors: Ints, decompression: str, neutral: bool,
         colors: A coloring to improve on.
         decompression: ``"direct"`` or ``"substitution"``.
         neutral: Whether vertices may stay without a color.
+        bound: A lower bound on the number of colors.
         budget: Limit on the number of search nodes.
 
     Returns:
         The best coloring found and whether it is proven to be optimal.
     """
     search = _RecoverySearch(graph, decompression, neutral, budget)
-    return _descend(colors, search.count(colors), min(1, graph.indices.size), search.solve)
+    return _descend(colors, search.count(colors), bound, search.solve)
 
 
 def _descend(colors: Ints, count: int, bound: int, solve) -> tuple[Ints, bool]:  # type: ignore[no-untyped-def]
@@ -203,9 +206,12 @@ class _RecoverySearch:
             yield -1
 
     def _recoverable(self, v: int) -> bool:
-        if not self.direct:
-            return self._peels(v)
         color = self.colors[v]
+        if not self.direct:
+            # If the new entries stand alone next to v, nothing that could be solved before is touched.
+            if color is not None and color >= 0 and all(self.met[w][color] == 1 for w in self.near[v]):
+                return True
+            return self._peels(v)
         for w in self.near[v]:
             if self.colors[w] is None:
                 continue

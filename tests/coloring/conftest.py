@@ -1,0 +1,6 @@
+"""Property tests of coloring: repeatable, and without deadlines, because the first call compiles."""
+
+from hypothesis import settings
+
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
