@@ -11,7 +11,7 @@ from sct_opt.errors import ModelError
 
 _KNOWN = {
     "Block", "Objective", "Constraint", "Var", "Param", "Expression", "ExternalFunction", "Set", "RangeSet", "SetOf", "Port", "Suffix",
-    "BuildCheck", "BuildAction", "Reference", "BooleanVar", "IndexedComponent", "ConstraintList", "VarList", "ObjectiveList",
+    "BuildCheck", "BuildAction", "Reference", "BooleanVar", "IndexedComponent", "ConstraintList", "VarList", "ObjectiveList", "ExternalGreyBoxBlock",
 }  # fmt: skip
 
 _MEND = {
@@ -34,7 +34,7 @@ def check_components(model: Any) -> None:
     Raises:
         ModelError: naming the components and what to do about them.
     """
-    if not hasattr(model, "component_data_objects"):
+    if not hasattr(model, "component_data_objects") or not hasattr(model, "is_constructed"):
         raise ModelError(f"expected a Pyomo ConcreteModel or Block, got {type(model).__name__}")
     if not model.is_constructed():
         raise ModelError(

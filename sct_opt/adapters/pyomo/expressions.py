@@ -182,6 +182,22 @@ class Reader:
         self._match(number, [left] if right is None else [left, right], hint)
         return number
 
+    def leaf(self, variable: Any, owner: Any) -> int:
+        """The code of a variable: its number among the variables or parameters above its kind.
+
+        Args:
+            variable: a Var data object.
+            owner: the component that uses it.
+        """
+        code = self._leaf.get(id(variable))
+        if code is None:
+            number = len(self.owners)
+            self.owners.append(owner)
+            code = self._register(variable, number)
+            self.owners.pop()
+        assert code is not None
+        return code
+
     def read(self) -> None:
         """Walk all announced expressions and those that they refer to."""
         pending = self._pending

@@ -21,7 +21,8 @@ from pyomo.core.expr.relational_expr import EqualityExpression, InequalityExpres
 
 from sct_opt.adapters.pyomo.components import check_components
 from sct_opt.adapters.pyomo.emission import emit
-from sct_opt.adapters.pyomo.expressions import Reader, describe
+from sct_opt.adapters.pyomo.expressions import LEAF_BITS, LEAF_MASK, VAR, Reader, describe
+from sct_opt.adapters.pyomo.greybox import GreyBox, grey_box_blocks
 from sct_opt.adapters.pyomo.matcher import Hint
 from sct_opt.errors import ModelError
 from sct_opt.tape import Tape, TapeBuilder
@@ -56,7 +57,7 @@ class Translation:
         model: the Pyomo model or block.
         tape: outputs are the objective (negated when it is maximised), then the constraints.
         variables: Var data of each input.
-        constraints: Constraint data of each row.
+        constraints: Constraint data of each row, or the `GreyBoxRow` of an equation of a grey-box block.
         trivial: active constraints that hold no variable, with their bounds; they are checked, not solved.
         objective: the active Objective, or None for a feasibility problem.
         parameters: mutable Param data and fixed Var data of each tape parameter.
@@ -154,6 +155,8 @@ def _translate(model: Any, free: Iterable[Any]) -> Translation:
             bounds.add(constraint, lower, upper)
             constraints.append(constraint)
             roots.append(reader.constraint(left, right, constraint, hint))
+    boxes = [GreyBox(block) for block in grey_box_blocks(model)]
+    box_leaves = [[reader.leaf(v, v) for v in (*box.inputs, *box.outputs)] for box in boxes]
     reader.read()
     if not reader.variables:
         what = (
@@ -189,19 +192,41 @@ def _translate(model: Any, free: Iterable[Any]) -> Translation:
         kept_row = np.cumsum(keep) - 1
         bounds.changing = [(int(kept_row[row]), low, high) for row, low, high in bounds.changing if keep[row]]
         constraints = [constraints[k] for k in np.flatnonzero(keep)]
+    outputs = [emitted.outputs[:1], emitted.outputs[1:][keep]]
+    cl, cu = np.array(bounds.lower, dtype=float)[keep], np.array(bounds.upper, dtype=float)[keep]
+    for box, leaves in zip(boxes, box_leaves, strict=True):
+        nodes = np.array(
+            [(position if code & LEAF_MASK == VAR else parameters)[code >> LEAF_BITS] for code in leaves],
+            dtype=np.int32,
+        )
+        outputs.append(_emit_grey_box(builder, box, nodes))
+        constraints = [*constraints, *box.rows]
+    zeros = np.zeros(sum(box.num_outputs for box in boxes))
     return Translation(
         model=model,
-        tape=builder.freeze(np.concatenate((emitted.outputs[:1], emitted.outputs[1:][keep]))),
+        tape=builder.freeze(np.concatenate(outputs)),
         variables=variables,
         constraints=constraints,
         trivial=trivial,
         objective=objective,
         parameters=reader.parameters,
-        cl=np.array(bounds.lower, dtype=float)[keep],
-        cu=np.array(bounds.upper, dtype=float)[keep],
+        cl=np.concatenate((cl, zeros)),
+        cu=np.concatenate((cu, zeros)),
         changing=bounds.changing,
         structures=structures,
     )
+
+
+def _emit_grey_box(builder: TapeBuilder, box: GreyBox, nodes: Array) -> Array:
+    """The rows of a grey-box block: residuals, and outputs minus the variables that they are to equal."""
+    count = len(box.inputs)
+    values = builder.call(box, nodes[:count])
+    outputs = values[box.num_residuals :]
+    pairs = np.stack((outputs, nodes[count:]), axis=1).ravel()
+    differences = builder.affine(
+        np.full(outputs.size, 2), pairs, np.tile([1.0, -1.0], outputs.size), np.zeros(outputs.size)
+    )
+    return np.concatenate((values[: box.num_residuals], differences))
 
 
 def _objective(model: Any) -> Any:

@@ -16,6 +16,7 @@ from pyomo.core.base.constraint import Constraint
 from pyomo.core.base.expression import Expression
 from pyomo.core.base.objective import Objective
 
+from sct_opt.adapters.pyomo.greybox import grey_box_blocks
 from sct_opt.adapters.pyomo.model import Translation, check_continuous, check_trivial
 from sct_opt.nlp import NLP
 
@@ -100,6 +101,8 @@ def _snapshot(model: Any) -> list[Any]:
                     )
         for component in block.component_objects(Expression, descend_into=False):
             found += [expression.args[0] for expression in component.values()]
+    for block in grey_box_blocks(model):
+        found += (block, block.get_external_model())
     return found
 
 

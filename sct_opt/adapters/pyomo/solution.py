@@ -12,6 +12,7 @@ import numpy as np
 from pyomo.core.base.suffix import active_export_suffix_generator, active_import_suffix_generator
 from pyomo.core.staleflag import StaleFlagManager
 
+from sct_opt.adapters.pyomo.greybox import GreyBoxRow
 from sct_opt.adapters.pyomo.model import Translation
 
 Array = np.ndarray[Any, Any]
@@ -47,7 +48,9 @@ def suffix_values(translation: Translation, result: Any, name: str) -> tuple[lis
     """Components and values of one of the suffixes ``dual``, ``rc``, ``ipopt_zL_out`` and ``ipopt_zU_out``; None for others."""
     sign = -1.0 if translation.maximize else 1.0
     if name == "dual":
-        return translation.constraints, -sign * result.constraint_multipliers
+        # Rows of grey-box blocks come last; no component of the model stands for them.
+        constraints = [c for c in translation.constraints if not isinstance(c, GreyBoxRow)]
+        return constraints, -sign * result.constraint_multipliers[: len(constraints)]
     lower, upper = sign * result.lower_multipliers, -sign * result.upper_multipliers
     if name == "ipopt_zL_out":
         return translation.variables, lower
@@ -73,7 +76,7 @@ def start_multipliers(translation: Translation) -> tuple[Array, Array, Array]:
 
     def read(name: str, components: list[Any]) -> Array:
         suffix = suffixes.get(name, {})
-        return np.array([suffix.get(component, 0.0) for component in components], dtype=float)
+        return np.array([0.0 if isinstance(c, GreyBoxRow) else suffix.get(c, 0.0) for c in components], dtype=float)
 
     constraint = -sign * read("dual", translation.constraints)
     lower = sign * read("ipopt_zL_in", translation.variables)
