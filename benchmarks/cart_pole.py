@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
+from frontends import nlp_of_pyomo
 from problem import Array, Family, Problem, Variant
 
 DURATION, DISTANCE, CART, POLE, LENGTH, GRAVITY, FORCE = 2.0, 1.0, 1.0, 0.3, 0.5, 9.81, 20.0
@@ -242,11 +243,6 @@ def _problem(intervals: int, simpson: bool) -> Problem:
     rule = "Hermite–Simpson" if simpson else "trapezoidal"
     coded, (lower, upper) = Functions(intervals, simpson), bounds(intervals, simpson)
 
-    def pyomo() -> Any:
-        import sct_opt as so  # noqa: PLC0415
-
-        return so.from_pyomo(pyomo_model(intervals, simpson))
-
     def from_mx() -> Any:
         import sct_opt as so  # noqa: PLC0415
 
@@ -261,7 +257,12 @@ def _problem(intervals: int, simpson: bool) -> Problem:
             Variant("sct_opt", "sct_opt", lambda: nlp(intervals, simpson)),
             Variant("sct_opt, loops", "sct_opt", lambda: nlp(intervals, simpson, loops=True), source="loop"),
             Variant("sct_opt, CasADi MX model", "sct_opt", from_mx),
-            Variant("sct_opt, Pyomo model", "sct_opt", pyomo, source="loop"),
+            Variant(
+                "sct_opt, Pyomo model",
+                "sct_opt",
+                lambda: nlp_of_pyomo(lambda: pyomo_model(intervals, simpson)),
+                source="loop",
+            ),
             Variant("CasADi SX", "casadi", lambda: casadi("SX", intervals, simpson)),
             Variant("CasADi MX, map", "casadi", lambda: casadi("MX", intervals, simpson)),
             Variant("CasADi SX, loops", "casadi", lambda: casadi_loops("SX", intervals, simpson), source="loop"),

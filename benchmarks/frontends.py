@@ -1,11 +1,14 @@
-"""What several problems and the cold runs need of CasADi; imports nothing until it is called."""
+"""What several problems and the cold runs need of front ends and peers; imports nothing until it is called."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 
 @functools.cache
@@ -30,3 +33,22 @@ def ipopt_library() -> str:
         raise ModuleNotFoundError("PyOptInterface is run with the IPOPT of CasADi's wheel: pip install casadi")
     folder, names = Path(spec.origin).parent, ("libipopt.so", "libipopt.dylib", "libipopt.dll")
     return str(next(folder / name for name in names if (folder / name).exists()))
+
+
+def nlp_of_pyomo(build: Callable[[], Any]) -> Any:
+    """Build a Pyomo model and convert it.
+
+    Args:
+        build: makes the model.
+
+    Returns:
+        The `sct_opt.NLP`, with the seconds that Pyomo took as ``timings["Pyomo"]``.
+    """
+    import sct_opt as so  # noqa: PLC0415
+
+    start = time.perf_counter()
+    model = build()
+    seconds = time.perf_counter() - start
+    nlp = so.from_pyomo(model)
+    nlp.timings["Pyomo"] = seconds
+    return nlp

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from frontends import nlp_of_pyomo
 from problem import Array, Family, Problem, Variant
 
 
@@ -268,18 +269,16 @@ def incident(case: Network) -> tuple[list[list[int]], list[list[int]], list[list
     return lists[0], lists[1], lists[2]
 
 
-def flows(case: Network, xp: Any, k: int, v1: Any, v2: Any, difference: Any) -> list[Any]:
-    """Active and reactive flow at the first end, then at the second end of branch `k`."""
-    (a1, b1), (a2, b2) = case.cross_first[:, k].tolist(), case.cross_second[:, k].tolist()
-    (g1, h1), (g2, h2) = case.own_first[:, k].tolist(), case.own_second[:, k].tolist()
-
-    # Written out for each, as a modelling layer's user would.
-    return [
-        g1 * v1**2 + a1 * (v1 * v2 * xp.cos(difference())) + b1 * (v1 * v2 * xp.sin(difference())),
-        h1 * v1**2 - b1 * (v1 * v2 * xp.cos(difference())) + a1 * (v1 * v2 * xp.sin(difference())),
-        g2 * v2**2 + a2 * (v1 * v2 * xp.cos(difference())) - b2 * (v1 * v2 * xp.sin(difference())),
-        h2 * v2**2 - b2 * (v1 * v2 * xp.cos(difference())) - a2 * (v1 * v2 * xp.sin(difference())),
-    ]
+def flow(case: Network, xp: Any, k: int, which: int, v1: Any, v2: Any, difference: Any) -> Any:
+    """Active or reactive flow at an end of branch `k`: active first, reactive first, active second, reactive second."""
+    second, reactive = divmod(which, 2)
+    own = float((case.own_second if second else case.own_first)[reactive, k])
+    a, b = (case.cross_second if second else case.cross_first)[:, k].tolist()
+    if reactive:
+        a, b = -b, a
+    if second:
+        b = -b  # the sine is that of the opposite difference
+    return own * (v2 if second else v1) ** 2 + a * (v1 * v2 * xp.cos(difference)) + b * (v1 * v2 * xp.sin(difference))
 
 
 def pyomo_model(case: Network) -> Any:
@@ -308,23 +307,23 @@ def pyomo_model(case: Network) -> Any:
 
     def balance(p1: Any, p2: Any, pg: Any, demand: list[float], shunt: list[float]) -> Any:
         def rule(m: Any, k: int) -> Any:
-            flow = sum(p1[i] for i in leaving[k]) + sum(p2[i] for i in entering[k])
-            return flow - sum(pg[i] for i in at_bus[k]) + demand[k] + shunt[k] * m.vm[k] ** 2 == 0.0
+            leaves = sum(p1[i] for i in leaving[k]) + sum(p2[i] for i in entering[k])
+            return leaves - sum(pg[i] for i in at_bus[k]) + demand[k] + shunt[k] * m.vm[k] ** 2 == 0.0
 
         return pyo.Constraint(range(buses), rule=rule)
 
     m.active_balance = balance(m.p1, m.p2, m.pg, case.demand[0].tolist(), case.shunt[0].tolist())
     m.reactive_balance = balance(m.q1, m.q2, m.qg, case.demand[1].tolist(), (-case.shunt[1]).tolist())
 
-    def flow(variable: Any, which: int) -> Any:
+    def defined(variable: Any, which: int) -> Any:
         def rule(m: Any, k: int) -> Any:
             i, j = first[k], second[k]
-            return variable[k] - flows(case, pyo, k, m.vm[i], m.vm[j], lambda: m.va[i] - m.va[j])[which] == 0.0
+            return variable[k] - flow(case, pyo, k, which, m.vm[i], m.vm[j], m.va[i] - m.va[j]) == 0.0
 
         return pyo.Constraint(range(branches), rule=rule)
 
-    m.active_first, m.reactive_first = flow(m.p1, 0), flow(m.q1, 1)
-    m.active_second, m.reactive_second = flow(m.p2, 2), flow(m.q2, 3)
+    m.active_first, m.reactive_first = defined(m.p1, 0), defined(m.q1, 1)
+    m.active_second, m.reactive_second = defined(m.p2, 2), defined(m.q2, 3)
     low, high = case.angle.tolist()
     m.angle = pyo.Constraint(range(branches), rule=lambda m, k: (low[k], m.va[first[k]] - m.va[second[k]], high[k]))
     squared = (case.rating**2).tolist()
@@ -373,9 +372,8 @@ def poi(case: Network) -> Any:
     for k in range(branches):
         i, j = int(case.first[k]), int(case.second[k])
         with nl.graph():
-            values = flows(case, nl, k, vm[i], vm[j], lambda i=i, j=j: va[i] - va[j])
-            for variable, value in zip((p1[k], q1[k], p2[k], q2[k]), values, strict=True):
-                model.add_nl_constraint(variable - value, poi.Eq, 0.0)
+            for which, variable in enumerate((p1[k], q1[k], p2[k], q2[k])):
+                model.add_nl_constraint(variable - flow(case, nl, k, which, vm[i], vm[j], va[i] - va[j]), poi.Eq, 0.0)
         model.add_linear_constraint(va[i] - va[j], (float(case.angle[0, k]), float(case.angle[1, k])))
         rating = float(case.rating[k]) ** 2
         model.add_quadratic_constraint(p1[k] * p1[k] + q1[k] * q1[k], poi.Leq, rating)
@@ -388,17 +386,12 @@ def problem(buses: int) -> Problem:
     case = network(buses)
     lower, upper, below, above = bounds(case)
 
-    def from_pyomo() -> Any:
-        import sct_opt as so  # noqa: PLC0415
-
-        return so.from_pyomo(pyomo_model(case))
-
     return Problem(
         f"AC-OPF, {buses} buses",
         start(case),
         [
             Variant("sct_opt", "sct_opt", lambda: nlp(case)),
-            Variant("sct_opt, Pyomo model", "sct_opt", from_pyomo, source="loop"),
+            Variant("sct_opt, Pyomo model", "sct_opt", lambda: nlp_of_pyomo(lambda: pyomo_model(case)), source="loop"),
             Variant("CasADi SX", "casadi", lambda: casadi("SX", case)),
             Variant("CasADi MX", "casadi", lambda: casadi("MX", case)),
             Variant("JAX + asdex", "jax", lambda: jax_functions(case)),

@@ -116,6 +116,9 @@ def main(
         settings = Settings(("sct_opt",), (), settings.budget)
     failed = False
     for name in names:
+        if name == "opf" and "PGLIB" not in os.environ:
+            console.print("[dim]opf: left out, it needs the PGLib-OPF case files: --data DIRECTORY[/]")
+            continue
         known = family(name)
         for size in sizes or (known.sizes if slopes else ((known.quick,) if quick else (known.size,))):
             with console.status(f"{name}, {known.what} = {size:,} …"):
