@@ -11,8 +11,12 @@ import pytest
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondition
 from pyomo.contrib.solver.common.util import NoOptimalSolutionError, NoSolutionError
+from pyomo.gdp import Disjunct, Disjunction
+from pyomo.mpec import Complementarity, complements
+from pyomo.network import Arc, Port
 from pyomo.opt import SolverStatus
 
+import sct_opt as so
 from sct_opt.errors import EvaluationError, ModelError
 from sct_opt.pyomo import SctOpt, report
 
@@ -322,3 +326,93 @@ def test_report_finds_dependent_equalities() -> None:
     assert report(model).dependent == []
     model.c[1].set_value(3 * model.x[0] + 3 * model.x[1] + 3 * model.x[2] == 1)
     assert len(report(model).dependent) == 1
+
+
+# -- other packages of Pyomo, after their transformations ------------------------------------------------------------------------
+
+
+def solved(model: Any) -> Any:
+    pyo.assert_optimal_termination(pyo.SolverFactory("sct_opt").solve(model, options={"tol": 1e-9}))
+    return model
+
+
+def test_options_on_the_solver_object() -> None:
+    solver = pyo.SolverFactory("sct_opt")
+    solver.options["max_iter"] = 1
+    results = solver.solve(hs071())
+    assert results.solver.termination_condition == pyo.TerminationCondition.maxIterations
+
+
+def test_piecewise() -> None:
+    model = pyo.ConcreteModel()
+    model.x, model.y = pyo.Var(bounds=(0, 3), initialize=1.5), pyo.Var()
+    model.pw = pyo.Piecewise(model.y, model.x, pw_pts=[0, 1, 3], f_rule=[0, 1, 5], pw_constr_type="LB")
+    model.o = pyo.Objective(expr=model.y + (model.x - 2) ** 2)
+    assert solved(model).x.value == pytest.approx(1.0, abs=1e-3)
+    model.del_component("pw")
+    model.pw = pyo.Piecewise(model.y, model.x, pw_pts=[0, 1, 3], f_rule=[0, 3, 4], pw_constr_type="LB")
+    with pytest.raises(ModelError, match=r"SOSConstraint 'pw.SOS2_sosconstraint'"):
+        solved(model)
+
+
+@pytest.mark.parametrize("transformation", ["gdp.bigm", "gdp.hull"])
+def test_disjunction(transformation: str) -> None:
+    model = pyo.ConcreteModel()
+    model.x = pyo.Var(bounds=(0, 10), initialize=1)
+    model.d = Disjunct([1, 2])
+    model.d[1].c = pyo.Constraint(expr=model.x <= 3)
+    model.d[2].c = pyo.Constraint(expr=model.x >= 5)
+    model.either = Disjunction(expr=[model.d[1], model.d[2]])
+    model.o = pyo.Objective(expr=(model.x - 4.5) ** 2)
+    pyo.TransformationFactory(transformation).apply_to(model)
+    with pytest.raises(ModelError, match="integer or binary"):
+        solved(model)
+    model.d[1].binary_indicator_var.fix(1)
+    model.d[2].binary_indicator_var.fix(0)
+    assert solved(model).x.value == pytest.approx(3.0)
+    model.d[1].binary_indicator_var.unfix()
+    model.d[2].binary_indicator_var.unfix()
+    pyo.TransformationFactory("core.relax_integer_vars").apply_to(model)
+    assert solved(model).x.value == pytest.approx(4.5)
+
+
+def test_complementarity() -> None:
+    model = pyo.ConcreteModel()
+    model.x = pyo.Var([1, 2], initialize=1)
+    model.either = Complementarity(expr=complements(model.x[1] >= 0, model.x[2] >= 0))
+    model.o = pyo.Objective(expr=(model.x[1] - 1) ** 2 + (model.x[2] - 2) ** 2)
+    pyo.TransformationFactory("mpec.simple_nonlinear").apply_to(model)
+    solved(model)
+    assert [model.x[i].value for i in (1, 2)] == pytest.approx([0, 2], abs=1e-4)
+
+
+def test_network() -> None:
+    model = pyo.ConcreteModel()
+    model.a, model.b = pyo.Var(initialize=1), pyo.Var(initialize=2)
+    model.source, model.sink = Port(initialize={"flow": model.a}), Port(initialize={"flow": model.b})
+    model.pipe = Arc(source=model.source, destination=model.sink)
+    model.o = pyo.Objective(expr=(model.a - 1) ** 2 + (model.b - 3) ** 2)
+    with pytest.raises(ModelError, match=r"Arc 'pipe': apply TransformationFactory\('network.expand_arcs'\)"):
+        solved(model)
+    pyo.TransformationFactory("network.expand_arcs").apply_to(model)
+    assert solved(model).a.value == pytest.approx(2.0)
+
+
+def test_references_and_abstract_models() -> None:
+    abstract = pyo.AbstractModel()
+    abstract.i = pyo.RangeSet(3)
+    abstract.b = pyo.Block(abstract.i, rule=lambda b, i: b.add_component("x", pyo.Var(initialize=i)))
+    model = abstract.create_instance()
+    model.all = pyo.Reference(model.b[:].x)
+    model.o = pyo.Objective(expr=sum((model.all[i] - i**2) ** 2 for i in model.i))
+    solved(model)
+    assert [model.b[i].x.value for i in model.i] == pytest.approx([1, 4, 9])
+
+
+def test_models_through_the_public_function() -> None:
+    model = hs071()
+    model.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
+    result = so.solve(model)
+    assert result.fun == pytest.approx(OPTIMUM, rel=1e-7)
+    assert pyo.value(model.o) == pytest.approx(OPTIMUM, rel=1e-7)
+    assert model.dual[model.product] == pytest.approx(0.55229366, abs=1e-5)
