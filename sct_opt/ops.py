@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from sct_opt import special
+from sct_opt import special, special_rows
 from sct_opt.errors import UnsupportedOperatorError
 
 Expression = str | None
@@ -209,7 +209,7 @@ _BINARY = (
     Op(
         "logaddexp",
         2,
-        "(a if a >= b else b) + log1p(exp(-fabs(a - b)))",
+        "a + LN2 if a == b else (a if a > b else b) + log1p(exp(-fabs(a - b)))",
         ("exp(a - v)", "exp(b - v)"),
         ("exp(a - v) * exp(b - v)", "-exp(a - v) * exp(b - v)", "exp(a - v) * exp(b - v)"),
         ("logaddexp",),
@@ -217,7 +217,7 @@ _BINARY = (
     Op(
         "logaddexp2",
         2,
-        "(a if a >= b else b) + log1p(exp2(-fabs(a - b))) / LN2",
+        "a + 1.0 if a == b else (a if a > b else b) + log1p(exp2(-fabs(a - b))) / LN2",
         ("exp2(a - v)", "exp2(b - v)"),
         ("LN2 * exp2(a - v) * exp2(b - v)", "-LN2 * exp2(a - v) * exp2(b - v)", "LN2 * exp2(a - v) * exp2(b - v)"),
         ("logaddexp2",),
@@ -272,7 +272,8 @@ _BINARY = (
     ),
     Op("fmod", 2, "fmod(a, b)", ("1.0", "-trunc(a / b)"), _Z3, ("fmod",), piecewise=(None, "trunc(a / b) != 0.0")),
     Op("copysign", 2, "copysign(a, b)", ("copysign(1.0, a) * copysign(1.0, b)", None), _Z3, ("copysign",)),
-    _zero("floor_divide", 2, "floor(a / b)", "floor_divide"),
+    # Not floor(a / b), which rounding can lift to the next whole number: 1 // 0.1 is 9.
+    _zero("floor_divide", 2, "a / b if b == 0.0 else rint((a - remainder(a, b)) / b)", "floor_divide"),
     _zero("lt", 2, "1.0 if a < b else 0.0", "less"),
     _zero("le", 2, "1.0 if a <= b else 0.0", "less_equal"),
     _zero("gt", 2, "1.0 if a > b else 0.0", "greater"),
@@ -288,12 +289,12 @@ OPS: tuple[Op, ...] = (
     _STRUCTURAL
     + _UNARY
     + _BINARY
-    + tuple(Op(name, arity, value, d, dd, special=names) for name, arity, value, d, dd, names in special.ROWS)
+    + tuple(Op(name, arity, value, d, dd, special=names) for name, arity, value, d, dd, names in special_rows.ROWS)
 )
 """All operators; an opcode is the index of a row."""
 
-FIRST_SPECIAL = len(OPS) - len(special.ROWS)
-"""Opcode of the first row of `sct_opt.special`; these rows are compiled one by one, see `sct_opt.special_kernels`."""
+FIRST_SPECIAL = len(OPS) - len(special_rows.ROWS)
+"""Opcode of the first row of `sct_opt.special_rows`; these rows are compiled one by one, see `sct_opt.special_kernels`."""
 
 OPCODE: dict[str, int] = {op.name: code for code, op in enumerate(OPS)}
 """Opcode by canonical name."""
@@ -308,7 +309,7 @@ NAMED_CONSTANTS: dict[str, float] = {
     "LN10": math.log(10.0),
     "TWO_OVER_SQRT_PI": 2.0 / math.sqrt(math.pi),
     "PI": math.pi,
-    **special.CONSTANTS,
+    **special_rows.CONSTANTS,
 }
 """Numbers that expressions may name."""
 

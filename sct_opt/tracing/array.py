@@ -42,7 +42,8 @@ class Traced(TracedBase):
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape as in NumPy."""
-        return self.ids.shape
+        shape: tuple[int, ...] = self.ids.shape
+        return shape
 
     @property
     def ndim(self) -> int:
@@ -158,7 +159,7 @@ class Traced(TracedBase):
                     return TracedScalar(self.builder, ids.item(key))
                 except IndexError:
                     raise IndexError(f"index {key} is out of bounds for axis 0 with size {ids.size}") from None
-        elif isinstance(key, TracedBase) and key.kind == BOOL and key.shape == ids.shape and not _is_known(key):  # type: ignore[attr-defined]
+        elif isinstance(key, TracedBase) and key.kind == BOOL and key.shape == ids.shape and not _is_known(key):
             return Selected(self, key)
         elif type(key) is not slice:
             key = plain_key(key)
@@ -172,7 +173,8 @@ class Traced(TracedBase):
             self.ids[key] = value.id
             return
         if self.kind != FLOAT and kind_of(value) != self.kind:
-            value = np.astype(value if isinstance(value, TracedBase) else np.asarray(value), self.dtype)  # type: ignore[call-overload]
+            given: Any = value if isinstance(value, TracedBase) else np.asarray(value)
+            value = np.astype(given, self.dtype)
         if isinstance(key, TracedBase) and key.kind == BOOL and not _is_known(key):
             # x[condition] = value keeps its shape, so it is a choice entry by entry
             if isinstance(value, Selected):
@@ -271,7 +273,7 @@ class Traced(TracedBase):
 
     def sort(self, axis: int = -1, **kwargs: Any) -> None:
         """Sort in place."""
-        self[...] = np.sort(self, axis=axis)  # type: ignore[call-overload]
+        self[...] = np.sort(self, axis=axis)
 
 
 class _Flat(Traced):

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -55,7 +55,8 @@ class TracedBase:
 
     __array_priority__ = 1000.0
     builder: TapeBuilder
-    kind: ClassVar[Any] = FLOAT
+    shape: Any
+    kind: Any = FLOAT
 
     @property
     def dtype(self) -> np.dtype[Any]:

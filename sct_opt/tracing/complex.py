@@ -52,7 +52,8 @@ class TracedComplex:
     @property
     def T(self) -> TracedComplex:
         """Transpose."""
-        return np.transpose(self)  # type: ignore[call-overload, no-any-return]
+        transposed: Any = np.transpose(self)
+        return transposed  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -83,10 +84,10 @@ class TracedComplex:
         self.imag[key] = imag
 
     def __abs__(self) -> Any:
-        return np.absolute(self)  # type: ignore[call-overload]
+        return np.absolute(self)
 
     def __neg__(self) -> Any:
-        return np.negative(self)  # type: ignore[call-overload]
+        return np.negative(self)
 
     def __pos__(self) -> TracedComplex:
         return self
@@ -99,9 +100,17 @@ class TracedComplex:
 
     def conj(self) -> Any:
         """Complex conjugate."""
-        return np.conjugate(self)  # type: ignore[call-overload]
+        return np.conjugate(self)
 
     conjugate = conj
+
+    def reshape(self, *shape: Any) -> TracedComplex:
+        """As `numpy.ndarray.reshape`."""
+        return TracedComplex(self.real.reshape(*shape), self.imag.reshape(*shape))
+
+    def flatten(self) -> TracedComplex:
+        """As `numpy.ndarray.flatten`."""
+        return TracedComplex(self.real.flatten(), self.imag.flatten())
 
     def copy(self) -> TracedComplex:
         """A copy."""
@@ -139,8 +148,6 @@ for _name in (
     "prod",
 ):
     setattr(TracedComplex, _name, _method(_name))
-TracedComplex.reshape = lambda self, *shape: TracedComplex(self.real.reshape(*shape), self.imag.reshape(*shape))
-setattr(TracedComplex, "flatten", lambda self: TracedComplex(self.real.flatten(), self.imag.flatten()))  # noqa: B010
 _OPERATORS = {
     "add": np.add,
     "sub": np.subtract,
@@ -154,7 +161,7 @@ for _name, _ufunc in _OPERATORS.items():
     setattr(TracedComplex, f"__r{_name}__", lambda self, other, _ufunc=_ufunc: _ufunc(other, self))
 for _name, _ufunc in {"eq": np.equal, "ne": np.not_equal}.items():
     setattr(TracedComplex, f"__{_name}__", lambda self, other, _ufunc=_ufunc: _ufunc(self, other))
-TracedComplex.__hash__ = object.__hash__  # type: ignore[method-assign, assignment]
+TracedComplex.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
 def parts(value: Any) -> Parts:

@@ -125,7 +125,7 @@ def _conversion(original: Callable[..., Any], copy: bool) -> Callable[..., Any]:
             return original(value, dtype, *args, **kwargs)
         array = as_traced(value, builder)
         if dtype is not None:
-            array = np.astype(array, dtype, copy=copy)  # type: ignore[call-overload]
+            array = np.astype(array, dtype, copy=copy)
         elif copy and kwargs.get("copy", True):
             array = array.copy()
         if isinstance(array, TracedBase) and not isinstance(array, Traced):

@@ -88,16 +88,16 @@ class TracedScalar(TracedBase):
         return other // self, other % self
 
     def __round__(self, digits: int | None = None) -> Any:
-        return np.round(self, digits or 0)  # type: ignore[call-overload]
+        return np.round(self, digits or 0)
 
     def __floor__(self) -> Any:
-        return np.floor(self)  # type: ignore[call-overload]
+        return np.floor(self)
 
     def __ceil__(self) -> Any:
-        return np.ceil(self)  # type: ignore[call-overload]
+        return np.ceil(self)
 
     def __trunc__(self) -> Any:
-        return np.trunc(self)  # type: ignore[call-overload]
+        return np.trunc(self)
 
     __hash__ = object.__hash__
 
@@ -143,7 +143,7 @@ class TracedScalar(TracedBase):
 
     def is_integer(self) -> Any:
         """Whether the value is whole."""
-        return np.equal(np.floor(self), self)  # type: ignore[call-overload]
+        return np.equal(np.floor(self), self)
 
 
 class TracedBool(TracedScalar):
@@ -232,6 +232,7 @@ def _function(name: str, ufunc: np.ufunc) -> Callable[..., Any]:
     return method if op.arity == 1 and op.d[0] is not None else through_numpy
 
 
+_ufunc: Any
 _PYTHON_OPERATORS = {
     "add": ("add", np.add),
     "sub": ("sub", np.subtract),

@@ -95,10 +95,10 @@ class Selected:
         raise shape_error()
 
     def __neg__(self) -> Any:
-        return np.negative(self)  # type: ignore[call-overload]
+        return np.negative(self)
 
     def __abs__(self) -> Any:
-        return np.absolute(self)  # type: ignore[call-overload]
+        return np.absolute(self)
 
 
 # Values that do not count.

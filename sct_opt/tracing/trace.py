@@ -194,7 +194,7 @@ def trace_function(
         raise ShapeError(f"x is not an array of real numbers: {error}") from error
     builder = TapeBuilder(constants, local) if builder is None else builder
     inputs = make_inputs(builder, values)
-    positional = (inputs.copy() if values.ndim else inputs.item(),)
+    positional: tuple[Any, ...] = (inputs.copy() if values.ndim else inputs.item(),)
     if parameters is not None:
         positional += (make_parameters(builder, parameters),)
     if out is None:

@@ -156,7 +156,7 @@ def assign(target: Any, result: Any, mask: Any = True) -> Any:
     if not isinstance(target, Traced):
         raise missing_primal("array")
     if mask is not True:
-        result = np.where(mask, result, target)  # type: ignore[call-overload]
+        result = np.where(mask, result, target)
     target[...] = result
     return target
 
@@ -304,7 +304,7 @@ def reduce(
             )
         source = ids_of(
             builder, np.where(where, as_traced(array, builder), _IDENTITY[name] if initial is None else initial)
-        )  # type: ignore[call-overload]
+        )
     ids, kept = gathered(source, axis)
     if initial is not None:
         first = np.broadcast_to(ids_of(builder, initial)[..., None], (*ids.shape[:-1], 1))
@@ -453,7 +453,7 @@ def _signbit(a: Any) -> Any:
 
 @special("heaviside")
 def _heaviside(a: Any, at_zero: Any) -> Any:
-    return np.where(np.less(a, 0.0), 0.0, np.where(np.equal(a, 0.0), at_zero, 1.0))  # type: ignore[call-overload]
+    return np.where(np.less(a, 0.0), 0.0, np.where(np.equal(a, 0.0), at_zero, 1.0))
 
 
 @special("modf")

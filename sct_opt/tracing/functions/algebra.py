@@ -198,7 +198,7 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     if isinstance(axes, (int, np.integer)):
         axes_a, axes_b = list(range(a.ndim - axes, a.ndim)), list(range(axes))
     else:
-        axes_a, axes_b = ([part] if isinstance(part, (int, np.integer)) else list(part) for part in axes)
+        axes_a, axes_b = ([int(part)] if isinstance(part, (int, np.integer)) else list(part) for part in axes)
     axes_a, axes_b = [k % a.ndim for k in axes_a], [k % b.ndim for k in axes_b]
     rest_a = [k for k in range(a.ndim) if k not in axes_a]
     rest_b = [k for k in range(b.ndim) if k not in axes_b]
@@ -352,5 +352,5 @@ def _scipy_side_reflected(self: Traced, other: Any) -> Any:
     return sparse_matmul(other, self) if _is_sparse(other) else np.matmul(other, self)
 
 
-Traced.__matmul__ = _scipy_side  # type: ignore[attr-defined]
-Traced.__rmatmul__ = _scipy_side_reflected  # type: ignore[attr-defined]
+setattr(Traced, "__matmul__", _scipy_side)  # noqa: B010
+setattr(Traced, "__rmatmul__", _scipy_side_reflected)  # noqa: B010

@@ -49,7 +49,7 @@ def builder_of_or_none(value: Any) -> Any:
 
 
 @implements(np.correlate)
-def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+def _correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     if np.size(a) < np.size(v):
         return np.flip(np.correlate(v, a, mode))
     return np.convolve(a, np.flip(v), mode)
@@ -63,7 +63,7 @@ def _gradient(f: Any, *spacing: Any, axis: Any = None, edge_order: int = 1) -> A
     steps: list[Any] = (
         [1.0] * len(axes) if not spacing else list(spacing) * len(axes) if len(spacing) == 1 else list(spacing)
     )
-    results = [_gradient_along(f, step, k, edge_order) for step, k in zip(steps, axes, strict=True)]
+    results = [_gradient_along(f, step, int(k), edge_order) for step, k in zip(steps, axes, strict=True)]
     return results[0] if len(results) == 1 else tuple(results)
 
 
@@ -74,13 +74,7 @@ def _gradient_along(f: Any, step: Any, axis: int, edge_order: int) -> Any:
         raise ValueError(
             f"shape of array too small for a gradient: {n} points along axis {axis}, at least {edge_order + 1} needed"
         )
-    h = (
-        np.diff(step)
-        if np.ndim(step) == 1
-        else np.full(n - 1, step)
-        if not isinstance(step, TracedBase)
-        else np.broadcast_to(step, n - 1)
-    )
+    h = np.diff(step) if np.ndim(step) == 1 else np.ones(n - 1) * step
     uniform = np.ndim(step) == 0
     column = np.reshape(h, (n - 1,) + (1,) * (y.ndim - 1))
     before, after = column[:-1], column[1:]

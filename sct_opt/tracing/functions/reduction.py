@@ -60,6 +60,7 @@ def _extremum(function: Any, ufunc: np.ufunc) -> None:
         )
 
 
+_ufunc: Any
 for _name, _ufunc in (("max", np.maximum), ("min", np.minimum), ("amax", np.maximum), ("amin", np.minimum)):
     _extremum(getattr(np, _name), _ufunc)
 

@@ -60,7 +60,8 @@ def _choose(index: Any, choices: Any, out: Any = None, mode: str = "raise") -> A
     if isinstance(index, TracedBase):
         result: Any = choices[-1]
         for k in range(len(choices) - 2, -1, -1):
-            result = np.where(np.equal(index, k), choices[k], result)
+            chosen: Any = index == k  # type: ignore[comparison-overlap]
+            result = np.where(chosen, choices[k], result)
         return result
     return traced(builder, np.choose(index, [ids_of(builder, c) for c in choices], mode=mode))  # type: ignore[call-overload]
 
@@ -214,7 +215,7 @@ def _quantile(
         raise unsupported(f"numpy.quantile with method={method!r}")
     array = as_traced(a)
     ids, kept = gathered(ids_of(array.builder, array), axis)
-    in_order = traced(array.builder, sorted_ids(traced(array.builder, ids), -1))
+    in_order: Any = traced(array.builder, sorted_ids(traced(array.builder, ids), -1))
     position = np.asarray(q, dtype=float) * (ids.shape[-1] - 1)
     low = np.floor(position).astype(int)
     high = np.minimum(low + 1, ids.shape[-1] - 1)

@@ -220,7 +220,8 @@ def _sliding_window_view(array: Any, window_shape: Any, axis: Any = None, **kwar
 
 @implements(np.shape)
 def _shape(array: Any) -> tuple[int, ...]:
-    return ids_of(builder_of(array), array).shape
+    shape: tuple[int, ...] = ids_of(builder_of(array), array).shape
+    return shape
 
 
 @implements(np.ndim)

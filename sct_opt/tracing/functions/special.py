@@ -42,7 +42,7 @@ def _several(name: str, partials: list[Callable[[Array], Array]], seconds: list[
 
 
 def _airy(k: int) -> Callable[[Array], Array]:
-    return lambda x: _scipy("airy")(x)[k]  # type: ignore[no-any-return]
+    return lambda x: _scipy("airy")(x)[k]
 
 
 _several(
