@@ -27,6 +27,10 @@ Array = np.ndarray[Any, Any]
 # Names that expressions of the table may use and that Numba compiles directly.
 _NATIVE: dict[str, Any] = {name: getattr(math, name) for name in dir(math) if not name.startswith("_")}
 _NATIVE |= {
+    # math's own go through 64-bit integers, which hold neither NaN nor numbers from 2**63 on
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "trunc": np.trunc,
     "cbrt": np.cbrt,
     "exp2": np.exp2,
     "rint": np.rint,
