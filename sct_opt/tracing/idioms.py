@@ -302,9 +302,12 @@ class _Installed:
             self.by_id[id(original)] = stand_in
             setattr(owner, name, stand_in)
             self.undo.append(functools.partial(setattr, owner, name, original))
-        for module in list(sys.modules.values()):
+        for name in sys.modules.keys() - _FOREIGN:
+            module = sys.modules[name]
             if isinstance(module, types.ModuleType) and _is_users(module):
                 self.rebind(vars(module))
+            else:
+                _FOREIGN.add(name)
 
     def rebind(self, names: dict[str, Any]) -> None:
         """Replace the originals that a namespace holds by name."""
@@ -336,10 +339,15 @@ class _Installed:
             self.by_id.clear()
 
 
+_FOREIGN: set[str] = set()
+"""Names of loaded modules that are not the user's."""
+
+
 def _is_users(module: types.ModuleType) -> bool:
-    file = getattr(module, "__file__", None)
+    # vars: modules that load lazily would do so if asked for an attribute
+    file = vars(module).get("__file__")
     if file is None:
-        return module.__name__ == "__main__"
+        return vars(module).get("__name__") == "__main__"
     return file.endswith(".py") and not file.startswith(INSIDE) and not file.startswith(_SITE_PACKAGES)
 
 

@@ -47,6 +47,23 @@ class TracedScalar(TracedBase):
             else f"TracedScalar({self.builder.constant_value(self.id)!r})"
         )
 
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        # np.sin(x[i]) and np.float64(2.0) * x[i] in loops: as directly as Python's own operators
+        code = _CODES.get(ufunc)
+        if code is not None and method == "__call__" and not kwargs:
+            builder = self.builder
+            if len(inputs) == 1:
+                if type(self) is TracedScalar:
+                    return TracedScalar(builder, builder.emit1(code, self.id))
+            else:
+                a, b = inputs
+                if type(a) is TracedScalar:
+                    if isinstance(b, (float, int)):
+                        return TracedScalar(builder, builder.emit_right(code, self.id, b))
+                elif type(b) is TracedScalar and isinstance(a, (float, int)):
+                    return TracedScalar(builder, builder.emit_left(code, a, self.id))
+        return super().__array_ufunc__(ufunc, method, *inputs, **kwargs)
+
     # -- numbers that do not exist while tracing ---------------------------------------------------------------------
 
     def __bool__(self) -> bool:
@@ -173,6 +190,11 @@ class TracedInt(TracedScalar):
     __slots__ = ()
     kind = INT
 
+
+# Smooth ufuncs that are one row; the others need the care of `sct_opt.tracing.ufuncs`.
+_CODES: dict[np.ufunc, int] = {
+    getattr(np, name): code for code, op in enumerate(OPS) for name in op.numpy if all(op.d) and op.name not in ("min", "max")
+}
 
 SCALARS: dict[str, type[TracedScalar]] = {FLOAT: TracedScalar, BOOL: TracedBool, INT: TracedInt}
 
