@@ -1,4 +1,4 @@
-"""Exact sparse derivatives of one tape: pattern, coloring, compressed sweeps, decompression.
+"""Exact sparse derivatives of one tape: by programs where structure repeats, in compressed form elsewhere.
 
 Griewank and Walther, *Evaluating Derivatives* (2nd ed., 2008), chapters 3 (forward and reverse), 5 (second order by
 forward over reverse) and 8 (compressed Jacobians and Hessians).
@@ -6,6 +6,7 @@ forward over reverse) and 8 (compressed Jacobians and Hessians).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -15,14 +16,17 @@ from sct_opt.coloring import ColoringResult, color
 from sct_opt.detection import hessian_pattern, jacobian_pattern
 from sct_opt.errors import ShapeError
 from sct_opt.pattern import SparsityPattern
+from sct_opt.programs.codegen import UnavailableError
+from sct_opt.programs.derive import TooLargeError
+from sct_opt.programs.engine import Engine, Mode, Runner
 from sct_opt.sweeps import Sweeps
 from sct_opt.tape import Tape
 
 Array = np.ndarray[Any, Any]
 
 
-class Derivatives:
-    """Values and derivatives of the outputs of a tape.
+class CompressedDerivatives:
+    """Values and derivatives of the outputs of a tape by coloring and sweeps.
 
     Patterns and colorings are found at first use.  The Lagrangian is never built: its Hessian is that of
     ``weights @ outputs``, the weights being adjoint seeds.
@@ -37,7 +41,7 @@ class Derivatives:
     >>> builder = TapeBuilder()
     >>> x = builder.inputs(3)
     >>> product = builder.binary(OPCODE["mul"], x[:2], x[1:])
-    >>> d = Derivatives(builder.freeze(product))
+    >>> d = CompressedDerivatives(builder.freeze(product))
     >>> point = np.array([1.0, 2.0, 3.0])
     >>> d.values(point).tolist(), d.jacobian_values(point).tolist()
     ([2.0, 6.0], [2.0, 1.0, 3.0, 2.0])
@@ -45,7 +49,12 @@ class Derivatives:
     (2, [1.0, 10.0])
     """
 
-    def __init__(self, tape: Tape, jacobian_pattern: SparsityPattern | None = None, hessian_pattern: SparsityPattern | None = None) -> None:
+    def __init__(
+        self,
+        tape: Tape,
+        jacobian_pattern: SparsityPattern | None = None,
+        hessian_pattern: SparsityPattern | None = None,
+    ) -> None:
         self.tape = tape
         if jacobian_pattern is not None:
             self.__dict__["jacobian_pattern"] = jacobian_pattern
@@ -138,6 +147,234 @@ class Derivatives:
         return _seed(self.hessian_coloring.column_colors, self.tape.num_inputs)
 
 
+class Derivatives:
+    """Values and derivatives of the outputs of a tape.
+
+    Repeated structure is evaluated by programs (see `sct_opt.programs`), the rest in compressed form
+    (`CompressedDerivatives`).  Where a program's Jacobian or Hessian has a value that is not finite, the whole is
+    evaluated again in compressed form, whose sweeps keep infinities and NaNs to the entries that they belong to.
+
+    Everything is prepared at first use.  The Lagrangian is never built: its Hessian is that of ``weights @ outputs``.
+
+    Args:
+        tape: the tape.
+        jacobian_pattern: pattern of the Jacobian if it is already known (``num_outputs x num_inputs``).
+        hessian_pattern: pattern of the Hessian of any weighted sum of the outputs, full symmetric.
+        mode: ``"auto"`` picks by predicted cost, ``"programs"`` compiles whatever can be, ``"compressed"`` nothing.
+        strict: scalar libm functions throughout, instead of vector functions that are good to 4 ulp.
+
+    >>> from sct_opt.ops import OPCODE
+    >>> from sct_opt.tape import TapeBuilder
+    >>> builder = TapeBuilder()
+    >>> x = builder.inputs(3)
+    >>> product = builder.binary(OPCODE["mul"], x[:2], x[1:])
+    >>> d = Derivatives(builder.freeze(product))
+    >>> point = np.array([1.0, 2.0, 3.0])
+    >>> d.values(point).tolist(), d.jacobian_values(point).tolist()
+    ([2.0, 6.0], [2.0, 1.0, 3.0, 2.0])
+    >>> d.hessian_lower_pattern.nnz, d.hessian_values(point, np.array([1.0, 10.0])).tolist()
+    (2, [1.0, 10.0])
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        jacobian_pattern: SparsityPattern | None = None,
+        hessian_pattern: SparsityPattern | None = None,
+        mode: Mode = "auto",
+        strict: bool = False,
+    ) -> None:
+        self.tape = tape
+        self.mode = mode
+        self.strict = strict
+        self._parameters = tape.parameters.copy()
+        self._given = (jacobian_pattern, hessian_pattern)
+        self._runners: dict[tuple[int, int, bool] | None, Runner | None] = {}
+
+    @cached_property
+    def _compressed(self) -> CompressedDerivatives:
+        return CompressedDerivatives(self.tape, *self._given)
+
+    @cached_property
+    def _engine(self) -> Engine | None:
+        """The programs; None if there are none, and everything is evaluated in compressed form."""
+        if self.mode == "compressed":
+            return None
+        engine = Engine(self.tape, CompressedDerivatives, self._parameters, self.mode, self.strict)
+        return engine if engine.blocks or engine.leftover is None else None
+
+    @property
+    def parameters(self) -> Array:
+        """Values of the parameters; change them in place or assign, the next evaluation sees it."""
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, values: Array) -> None:
+        self._parameters[:] = values
+
+    def report(self) -> str:
+        """What evaluates these derivatives: programs, their instances, what is left to the compressed form."""
+        if self._engine is None:
+            return f"compressed: {self.tape.num_outputs} outputs, {self.tape.size} nodes"
+        return self._engine.report()
+
+    # -- structure ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def jacobian_pattern(self) -> SparsityPattern:
+        """Global pattern of the Jacobian, ``num_outputs x num_inputs``."""
+        if self._given[0] is not None:
+            return self._given[0]
+        return self._compressed.jacobian_pattern if self._engine is None else self._engine.jacobian_pattern
+
+    @cached_property
+    def hessian_pattern(self) -> SparsityPattern:
+        """Global pattern of the Hessian of any weighted sum of the outputs, full symmetric."""
+        if self._given[1] is not None:
+            return self._given[1]
+        if self._engine is None:
+            return self._compressed.hessian_pattern
+        lower = self._engine.hessian_lower_pattern
+        return lower.union(lower.T)
+
+    @cached_property
+    def hessian_lower_pattern(self) -> SparsityPattern:
+        """Lower triangle of `hessian_pattern`, diagonal included."""
+        if self._given[1] is None and self._engine is not None:
+            return self._engine.hessian_lower_pattern
+        return self._compressed.hessian_lower_pattern
+
+    @property
+    def jacobian_coloring(self) -> ColoringResult:
+        """Coloring that compresses the Jacobian; needed only where no programs are found."""
+        return self._compressed.jacobian_coloring
+
+    @property
+    def hessian_coloring(self) -> ColoringResult:
+        """Star coloring that compresses the Hessian; needed only where no programs are found."""
+        return self._compressed.hessian_coloring
+
+    # -- evaluation ----------------------------------------------------------------------------------------------
+
+    def values(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
+        """Outputs ``start … stop-1`` at ``x``, all of them by default."""
+        x, start, stop = self._point(x), start, self.tape.num_outputs if stop is None else stop
+        engine = self._engine
+        if engine is None:
+            return self._swept.values(x)[start:stop]
+        runner = self._runner((start, stop, False), lambda: engine.values_task(start, stop))
+        if runner is None:
+            return self._swept.values(x)[start:stop]
+        out, _ = runner(x)
+        if runner.task.leftover is not None:
+            engine.add_leftover(runner.task, out, lambda part, point: part.values(point), x)
+        return out
+
+    def jacobian_values(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
+        """Values of rows ``start … stop-1`` of the Jacobian in the CSR order of `jacobian_pattern`."""
+        x, start, stop = self._point(x), start, self.tape.num_outputs if stop is None else stop
+        if not self._programs_fit(0):
+            return self._jacobian_swept(x, start, stop)
+        engine = self._engine
+        assert engine is not None
+        runner = self._runner((start, stop, True), lambda: engine.jacobian_task(start, stop))
+        if runner is None:
+            return self._jacobian_swept(x, start, stop)
+        out, finite = runner(x)
+        if not finite:
+            return self._jacobian_swept(x, start, stop)
+        if runner.task.leftover is not None:
+            engine.add_leftover(runner.task, out, lambda part, point: part.jacobian_values(point), x)
+        return out
+
+    def hessian_values(self, x: Array, weights: Array) -> Array:
+        """Values of the Hessian of ``weights @ outputs`` in the CSR order of `hessian_lower_pattern`."""
+        x, weights = self._point(x), _vector(weights, self.tape.num_outputs, "weights")
+        if not self._programs_fit(1):
+            return self._swept.hessian_values(x, weights)
+        engine = self._engine
+        assert engine is not None
+        runner = self._runner(None, engine.hessian_task)
+        if runner is None:
+            return self._swept.hessian_values(x, weights)
+        out, finite = runner(x, weights)
+        if not finite:
+            return self._swept.hessian_values(x, weights)
+        if runner.task.leftover is not None:
+            engine.add_leftover_hessian(runner.task, out, x, weights)
+        return out
+
+    def jvp(self, x: Array, v: Array) -> Array:
+        """Jacobian times ``v``, shape ``(num_outputs,)``."""
+        return self._swept.jvp(self._point(x), v)
+
+    def vjp(self, x: Array, w: Array) -> Array:
+        """Transposed Jacobian times ``w``, shape ``(num_inputs,)``."""
+        x, w = self._point(x), _vector(w, self.tape.num_outputs, "w")
+        if self._engine is None:
+            return self._swept.vjp(x, w)
+        touched = np.flatnonzero(w)
+        # one output's gradient is wanted more often than any other product
+        start, stop = (int(touched[0]), int(touched[-1]) + 1) if touched.size == 1 else (0, self.tape.num_outputs)
+        values = self.jacobian_values(x, start, stop)
+        if not np.isfinite(values).all():
+            return self._swept.vjp(x, w)
+        pattern = self.jacobian_pattern
+        out = np.empty(self.tape.num_inputs)
+        first = pattern.indptr[start]
+        self._engine.products.column_products(
+            pattern.indptr[start : stop + 1] - first, pattern.indices[first:], values, w[start:stop], out
+        )
+        return out
+
+    def hvp(self, x: Array, weights: Array, v: Array) -> Array:
+        """Hessian of ``weights @ outputs`` times ``v``, shape ``(num_inputs,)``."""
+        return self._swept.hvp(self._point(x), weights, v)
+
+    def _runner(self, key: tuple[int, int, bool] | None, make: Callable[[], Runner]) -> Runner | None:
+        """The compiled task of this key (None is the Hessian); None if it cannot be compiled."""
+        if key not in self._runners:
+            try:
+                self._runners[key] = make()
+            except (TooLargeError, UnavailableError):
+                self._runners[key] = None
+        return self._runners[key]
+
+    @property
+    def _swept(self) -> CompressedDerivatives:
+        """The compressed form, at the present parameters."""
+        compressed = self._compressed
+        if self._parameters.size:
+            compressed.parameters[:] = self._parameters
+        return compressed
+
+    def _jacobian_swept(self, x: Array, start: int, stop: int) -> Array:
+        indptr = self._compressed.jacobian_pattern.indptr
+        return self._swept.jacobian_values(x)[indptr[start] : indptr[stop]]
+
+    def _programs_fit(self, which: int) -> bool:
+        """Whether there are programs, and a pattern that was given from outside is that of the programs."""
+        if self._engine is None:
+            return False
+        given = self._given[which]
+        if given is None:
+            return True
+        if which not in self._fits:
+            self._fits[which] = (
+                given == self._engine.jacobian_pattern
+                if which == 0
+                else given.lower_triangle() == self._engine.hessian_lower_pattern
+            )
+        return self._fits[which]
+
+    @cached_property
+    def _fits(self) -> dict[int, bool]:
+        return {}
+
+    def _point(self, x: Array) -> Array:
+        return _vector(x, self.tape.num_inputs, "x")
+
+
 def _seed(colors: Array | None, size: int) -> Array:
     """0/1 matrix with a one in each row at its color; neutral rows (-1) are zero."""
     if colors is None:
@@ -153,3 +390,10 @@ def _column(values: Array, size: int, name: str) -> Array:
     if array.shape != (size,):
         raise ShapeError(f"{name} has shape {array.shape}, expected ({size},)")
     return array[:, None]
+
+
+def _vector(values: Array, size: int, name: str) -> Array:
+    array = np.asarray(values, dtype=float)
+    if array.shape != (size,):
+        raise ShapeError(f"{name} has shape {array.shape}, expected ({size},)")
+    return array

@@ -1,0 +1,236 @@
+"""Clusters of roots that share work, and programs: clusters that are the same expressions over other indices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sct_opt.ops import AFFINE, CONSTANT, INPUT, OPS, PARAMETER, SELECT
+from sct_opt.programs.split import MAX_CONE, MAX_TARGETS, Split, Walkable, operation_weights, split_outputs, walkable
+from sct_opt.tape import Tape
+
+Array = np.ndarray[Any, Any]
+
+MERGE_LIMIT = 400
+"""Operations that a cluster of several roots may have."""
+
+MAX_CLUSTER_ROOTS = 64
+MAX_SHARING = 40
+"""Nodes that more roots than this reach are evaluated in each cluster rather than tying all of them together."""
+
+_ROOT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One step of a program: operator, local numbers of its arguments; leaves and affine nodes know their columns."""
+
+    code: int
+    args: tuple[int, ...] = ()
+    column: int = -1
+
+
+@dataclass(frozen=True)
+class Program:
+    """The same expressions over many index sets.
+
+    Attributes:
+        nodes: the expressions, arguments first.
+        roots: node of each root.
+        widths: how many targets each root has.
+        inputs: node ids of the inputs, ``(slots, instances)``.
+        parameters: indices of the parameters, ``(parameter slots, instances)``.
+        numbers: constants and coefficients, ``(number slots, instances)``.
+        target_row: outputs that the roots are added to, ``(sum(widths), instances)``; the number of outputs is a dummy.
+        target_coef: with which coefficient.
+        root_ids: index of each root in the split, ``(roots, instances)``.
+    """
+
+    nodes: tuple[Node, ...]
+    roots: tuple[int, ...]
+    widths: tuple[int, ...]
+    inputs: Array
+    parameters: Array
+    numbers: Array
+    target_row: Array
+    target_coef: Array
+    root_ids: Array
+
+    @property
+    def instances(self) -> int:
+        """How often the program occurs."""
+        return int(self.root_ids.shape[1])
+
+    @cached_property
+    def operations(self) -> int:
+        """Number of operations of one instance."""
+        return sum(node.code not in (INPUT, PARAMETER, CONSTANT) for node in self.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What was found in a tape.
+
+    Attributes:
+        tape: the tape.
+        split: its outputs as sums.
+        programs: programs with their instances, by falling number of instances.
+        leftover: indices of the roots that no program evaluates.
+        total_nodes: operations of all instances; over those of the tape this is the cost of duplication.
+    """
+
+    tape: Tape
+    split: Split
+    programs: tuple[Program, ...]
+    leftover: Array
+    total_nodes: int
+
+
+def discover(tape: Tape) -> Discovery:
+    """Find the programs of a tape.
+
+    >>> from sct_opt.ops import OPCODE
+    >>> from sct_opt.tape import TapeBuilder
+    >>> builder = TapeBuilder()
+    >>> x = builder.inputs(100)
+    >>> products = builder.binary(OPCODE["mul"], x[1:], builder.unary(OPCODE["sin"], x[:-1]))
+    >>> found = discover(builder.freeze(products))
+    >>> [(p.instances, p.inputs.shape[0]) for p in found.programs]
+    [(99, 2)]
+    """
+    from sct_opt.programs import cluster_kernels, table_kernels, walk_kernels  # noqa: PLC0415 - Numba is imported at first use
+
+    walk = walkable(tape)
+    split = split_outputs(walk)
+    if split.forest:
+        sizes = np.where(split.roots < tape.first_operation, 0, split.tree[split.roots])
+    else:
+        sizes = cluster_kernels.cone_sizes(*walk.structure, split.roots, tape.first_operation, MAX_CONE)
+    counts = np.bincount(split.target_root, minlength=split.roots.size)
+    small = (sizes <= MAX_CONE) & (counts <= MAX_TARGETS)
+    label = _labels(walk, split, small)
+    widths = _widths(counts, split.dissolved)
+    members = np.flatnonzero(small)
+    order = members[np.argsort(label[members], kind="stable")].astype(np.int32)
+    by_label = label[order]
+    first = (
+        np.flatnonzero(np.concatenate([[True], by_label[1:] != by_label[:-1]]))
+        if order.size
+        else np.zeros(0, dtype=np.int64)
+    )
+    cluster_ptr = np.append(first, order.size).astype(np.int64)
+    program, tokens, token_ptr, inputs, parameters, numbers, shape, begin = walk_kernels.walk(
+        *walk.structure,
+        *walk.rows,
+        tape.constants,
+        tape.num_inputs,
+        tape.num_inputs + tape.num_parameters,
+        tape.first_operation,
+        split.roots,
+        widths,
+        cluster_ptr,
+        order,
+        np.array([op.arity for op in OPS], dtype=np.int32),
+    )
+    by_program = np.argsort(program, kind="stable")
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(program, minlength=token_ptr.size - 1))])
+    targets = _Targets(split, counts, tape.num_outputs)
+    programs = []
+    total = 0
+    for p in range(token_ptr.size - 1):
+        instances = by_program[bounds[p] : bounds[p + 1]]
+        nodes, roots, root_widths = _decoded(tokens[token_ptr[p] : token_ptr[p + 1]].tolist())
+        root_ids = np.ascontiguousarray(order[cluster_ptr[instances][None, :] + np.arange(len(roots))[:, None]])
+        tables = [
+            table_kernels.columns(source, begin[:, k].copy(), instances, int(shape[p, k]))
+            for k, source in enumerate((inputs, parameters, numbers))
+        ]
+        target_row, target_coef = targets.tables(root_ids, root_widths)
+        found = Program(nodes, roots, root_widths, tables[0], tables[1], tables[2], target_row, target_coef, root_ids)
+        total += found.operations * found.instances
+        programs.append(found)
+    programs.sort(key=lambda found: -found.instances)
+    return Discovery(tape, split, tuple(programs), np.flatnonzero(~small), total)
+
+
+def _labels(walk: Walkable, split: Split, small: Array) -> Array:
+    """The first root of each root's cluster."""
+    from sct_opt.programs import cluster_kernels  # noqa: PLC0415
+
+    if split.forest or split.roots.size < 2:
+        return np.arange(split.roots.size, dtype=np.int32)
+    return cluster_kernels.cluster(  # type: ignore[no-any-return]
+        *walk.structure,
+        split.roots,
+        small,
+        split.linear,
+        operation_weights(),
+        walk.tape.first_operation,
+        MAX_CONE,
+        MERGE_LIMIT,
+        MAX_CLUSTER_ROOTS,
+        MAX_SHARING,
+    )
+
+
+def _widths(counts: Array, dissolved: Array) -> Array:
+    """Number of targets that a program provides for: rounded up, so that boundary instances have the same structure."""
+    rounded = np.array([1, 1, 2, *[4] * 2, *[8] * 4, *[16] * 8], dtype=np.int32)
+    widths = rounded[np.minimum(counts, MAX_TARGETS)]
+    return np.where(dissolved, np.maximum(widths, 2), widths).astype(np.int32)
+
+
+class _Targets:
+    """Targets of the roots, sorted by root."""
+
+    def __init__(self, split: Split, counts: Array, dummy: int) -> None:
+        order = np.argsort(split.target_root, kind="stable")
+        self.row = np.append(split.target_row[order], np.int32(dummy)).astype(np.int32)
+        self.coef = np.append(split.target_coef[order], 1.0)
+        self.counts = counts
+        self.first = np.cumsum(counts) - counts
+
+    def tables(self, root_ids: Array, widths: tuple[int, ...]) -> tuple[Array, Array]:
+        """Rows and coefficients, one table row per target; a missing target repeats the first one's coefficient."""
+        rows, coefs = [], []
+        for ids, width in zip(root_ids, widths, strict=True):
+            first, count = self.first[ids], self.counts[ids]
+            for k in range(width):
+                there = first + k
+                rows.append(self.row[np.where(k < count, there, self.row.size - 1)])
+                coefs.append(self.coef[np.where(k < count, there, first)])
+        return np.array(rows), np.array(coefs)
+
+
+def _decoded(tokens: list[int]) -> tuple[tuple[Node, ...], tuple[int, ...], tuple[int, ...]]:
+    """Nodes, roots and widths from the tokens of a walk."""
+    nodes: list[Node] = []
+    roots: list[int] = []
+    widths: list[int] = []
+    columns = {INPUT: 0, PARAMETER: 0, CONSTANT: 0}
+    position = 0
+    while position < len(tokens):
+        code = tokens[position]
+        position += 1
+        if code >= _ROOT:
+            roots.append(tokens[position])
+            widths.append(code - _ROOT)
+            position += 1
+        elif code in columns:
+            nodes.append(Node(code, (), columns[code]))
+            columns[code] += 1
+        elif code in (AFFINE, SELECT):
+            count = tokens[position]
+            args = tuple(tokens[position + 1 : position + 1 + count])
+            position += 1 + count
+            nodes.append(Node(code, args, columns[CONSTANT] if code == AFFINE else -1))
+            if code == AFFINE:
+                columns[CONSTANT] += count + 1
+        else:
+            count = OPS[code].arity
+            nodes.append(Node(code, tuple(tokens[position : position + count])))
+            position += count
+    return tuple(nodes), tuple(roots), tuple(widths)

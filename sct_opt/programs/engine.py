@@ -1,0 +1,342 @@
+"""The engine of one tape: programs compiled to machine code, and the compressed form for what does not repeat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from sct_opt.pattern import SparsityPattern
+from sct_opt.programs.cluster import Discovery, discover
+from sct_opt.programs.codegen import Compiled, target
+from sct_opt.programs.leftover import Compressed, Leftover, restricted_inputs, with_outputs
+from sct_opt.programs.plan import (
+    Assembly,
+    Block,
+    Contribution,
+    Task,
+    assemble_hessian,
+    assemble_jacobian,
+    jacobian_slots,
+    make_task,
+)
+from sct_opt.tape import Tape
+
+Array = np.ndarray[Any, Any]
+Mode = Literal["auto", "programs", "compressed"]
+
+MAX_OPERATIONS = 4000
+"""Operations of all programs together that mode ``"auto"`` compiles."""
+
+SMALL = 4096
+"""Numbers up to which arguments and results go through buffers whose addresses are known."""
+
+
+class Runner:
+    """A compiled task.
+
+    Args:
+        task: what to evaluate.
+        num_inputs: length of ``x``.
+        num_weights: number of outputs, the length of the weights.
+        parameters: the parameters, changed in place by their owner.
+        strict: libm throughout.
+    """
+
+    def __init__(self, task: Task, num_inputs: int, num_weights: int, parameters: Array, strict: bool) -> None:
+        from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
+
+        self._tables = table_kernels
+        self.task = task
+        start = time.perf_counter()
+        self._code = Compiled(task.kernels, strict) if task.kernels else None
+        self.seconds = time.perf_counter() - start
+        self._parameters = parameters
+        self._p = _address(parameters)
+        # One weight more than there are outputs: that of missing targets.
+        self._weights = np.zeros(num_weights + 1)
+        self._w = _address(self._weights)
+        self._small = num_inputs <= SMALL and task.size <= SMALL
+        self._x_buffer = np.zeros(num_inputs if self._small else 0)
+        self._out_buffer = np.zeros(task.size + 1 if self._small else 0)
+        self._x, self._out = _address(self._x_buffer), _address(self._out_buffer)
+        for kernel in task.kernels:
+            _check_bounds(kernel.tables, num_inputs, parameters.size, num_weights, task.size)
+
+    def __call__(self, x: Array, weights: Array | None = None) -> tuple[Array, bool]:
+        """The result, and whether all of what the kernels wrote is finite."""
+        task = self.task
+        if weights is not None:
+            self._weights[:-1] = weights
+        out, finite = self._kernels(x)
+        if task.linear is not None:
+            self._tables.add_row_products(*task.linear, x, out)
+        return out, finite
+
+    def _kernels(self, x: Array) -> tuple[Array, bool]:
+        task, code = self.task, self._code
+        if self._small:
+            out = self._out_buffer
+            if task.template is not None:
+                out[:] = task.template
+            if code is None:
+                return out[:-1].copy(), True
+            self._x_buffer[:] = x
+            flag = code.run(code.context, self._x, self._p, self._w, self._out)
+            return out[:-1].copy(), flag == 0
+        out = np.empty(task.size + 1) if task.template is None else task.template.copy()
+        if code is None:
+            return out[:-1], True
+        x = np.ascontiguousarray(x)
+        flag = code.run(code.context, _address(x), self._p, self._w, _address(out))
+        return out[:-1], flag == 0
+
+
+def _address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _check_bounds(tables: dict[str, Array], num_inputs: int, num_parameters: int, num_weights: int, size: int) -> None:
+    """Machine code does not look where it reads and writes; so look once before."""
+    limits = {"x": num_inputs, "p": num_parameters, "w": num_weights + 1, "position": size + 1}
+    for name, limit in limits.items():
+        table = tables[name]
+        if table.size and (int(table.min()) < 0 or int(table.max()) >= limit):
+            raise AssertionError(f"table {name!r} of a program reaches beyond its {limit} entries")
+
+
+class Engine:
+    """Values and derivatives of a tape's outputs by programs.
+
+    Args:
+        tape: the tape.
+        compressed: makes the compressed form of a tape, for what does not repeat.
+        parameters: values of the parameters, which their owner changes in place.
+        mode: ``"programs"`` compiles all programs, ``"compressed"`` none, ``"auto"`` those that pay.
+        strict: libm throughout, instead of vector functions that are good to 4 ulp.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        compressed: Callable[[Tape], Compressed],
+        parameters: Array,
+        mode: Mode = "auto",
+        strict: bool = False,
+    ) -> None:
+        self.tape = tape
+        self.mode = mode
+        self.strict = strict
+        self.parameters = parameters
+        self._make_compressed = compressed
+        self.seconds: dict[str, float] = {}
+        start = time.perf_counter()
+        self.found: Discovery = discover(tape)
+        self._choose()
+        self.seconds["discover"] = time.perf_counter() - start
+
+    def _choose(self) -> None:
+        """Compile those programs first that have most instances, as long as compiling takes no more than a second or so."""
+        chosen, rest = [], [self.found.leftover]
+        operations = 0
+        for program in self.found.programs:
+            operations += program.operations
+            fits = self.mode == "programs" or operations <= MAX_OPERATIONS
+            if fits and target() is not None:
+                chosen.append(Block(program))
+            else:
+                rest.append(program.root_ids.ravel())
+        self.blocks = chosen
+        self._leftover_roots = np.concatenate(rest)
+
+    @cached_property
+    def leftover(self) -> Leftover | None:
+        """What programs do not evaluate, in compressed form."""
+        if self._leftover_roots.size == 0:
+            return None
+        split = self.found.split
+        index = np.full(split.roots.size, -1, dtype=np.int64)
+        index[self._leftover_roots] = np.arange(self._leftover_roots.size)
+        mine = np.flatnonzero(index[split.target_root] >= 0)
+        output = index[split.target_root[mine]]
+        order = np.argsort(output, kind="stable")
+        tape, inputs = restricted_inputs(with_outputs(self.tape, split.roots[self._leftover_roots]))
+        return Leftover(
+            self._make_compressed(tape),
+            inputs,
+            output[order],
+            split.target_row[mine][order],
+            split.target_coef[mine][order],
+        )
+
+    # -- patterns ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _jacobian(self) -> Assembly:
+        start = time.perf_counter()
+        nothing = np.zeros(0, dtype=np.int32)
+        rows, cols = nothing, nothing
+        if self.leftover is not None:
+            output, column = self.leftover.derivatives.jacobian_pattern.coo()
+            entry, rows, _ = self.leftover.expanded(output)
+            cols = self.leftover.inputs[column[entry]]
+        out = assemble_jacobian(self.found, self.blocks, (rows, cols))
+        self.seconds["jacobian pattern"] = time.perf_counter() - start
+        return out
+
+    @cached_property
+    def _hessian(self) -> Assembly:
+        start = time.perf_counter()
+        nothing = np.zeros(0, dtype=np.int32)
+        rows, cols = nothing, nothing
+        if self.leftover is not None:
+            i, j = self.leftover.derivatives.hessian_lower_pattern.coo()
+            i, j = self.leftover.inputs[i], self.leftover.inputs[j]
+            rows, cols = np.maximum(i, j), np.minimum(i, j)
+        out = assemble_hessian(self.found, self.blocks, (rows, cols))
+        self.seconds["hessian pattern"] = time.perf_counter() - start
+        return out
+
+    @cached_property
+    def jacobian_pattern(self) -> SparsityPattern:
+        """Pattern of the Jacobian of all outputs."""
+        return SparsityPattern(
+            (self.tape.num_outputs, self.tape.num_inputs), self._jacobian.indptr, self._jacobian.indices
+        )
+
+    @cached_property
+    def hessian_lower_pattern(self) -> SparsityPattern:
+        """Lower triangle of the pattern of the Hessian of any weighted sum of the outputs."""
+        return SparsityPattern((self.tape.num_inputs,) * 2, self._hessian.indptr, self._hessian.indices)
+
+    # -- tasks ---------------------------------------------------------------------------------------------------
+
+    def values_task(self, start: int, stop: int) -> Runner:
+        """Outputs ``start … stop-1``."""
+        size = stop - start
+        split = self.found.split
+        contributions = []
+        for block in self.blocks:
+            for root, node in enumerate(block.expressions.roots):
+                for t in range(block.targets[root], block.targets[root + 1]):
+                    positions = _moved(block.program.target_row[t], start, stop)
+                    if positions is not None:
+                        contributions.append(
+                            Contribution(block, block.graph.mul(block.coefficients[t], node), positions)
+                        )
+        constants = [(np.arange(size, dtype=np.int32), split.constant[start:stop])]
+        leftover = None
+        if self.leftover is not None:
+            part = self.leftover
+            keep = (part.row >= start) & (part.row < stop)
+            leftover = ((part.row[keep] - start).astype(np.int32), part.coef[keep], part.output[keep])
+        mine = np.flatnonzero((split.linear_row >= start) & (split.linear_row < stop))
+        rows = split.linear_row[mine] - start
+        if mine.size:
+            constants.append((rows.astype(np.int32), np.zeros(mine.size)))
+        task = make_task(size, contributions, constants, leftover, check=False)
+        if mine.size:
+            order = np.argsort(rows, kind="stable")
+            indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=size))])
+            task.linear = (indptr, split.linear_input[mine][order], split.linear_coef[mine][order])
+        return self._runner("values", task)
+
+    def jacobian_task(self, start: int, stop: int) -> Runner:
+        """Values of the Jacobian's rows ``start … stop-1`` in CSR order."""
+        assembly, split = self._jacobian, self.found.split
+        first, last = int(assembly.indptr[start]), int(assembly.indptr[stop])
+        contributions = []
+        for block, table in zip(self.blocks, assembly.positions, strict=True):
+            for (root, t, slot), row in zip(jacobian_slots(block), table, strict=True):
+                positions = _moved(row, first, last)
+                if positions is None:
+                    continue
+                node = block.gradient(root).get(slot)
+                if node is not None:
+                    contributions.append(Contribution(block, block.graph.mul(block.coefficients[t], node), positions))
+        linear = (assembly.linear >= first) & (assembly.linear < last)
+        constants = [(assembly.linear[linear] - np.int32(first), split.linear_coef[linear])]
+        leftover = None
+        if self.leftover is not None:
+            entry, _, coef = self.leftover.expanded(self.leftover.derivatives.jacobian_pattern.coo()[0])
+            keep = (assembly.leftover >= first) & (assembly.leftover < last)
+            leftover = (assembly.leftover[keep] - np.int32(first), coef[keep], entry[keep])
+        return self._runner("jacobian", make_task(last - first, contributions, constants, leftover, check=True))
+
+    def hessian_task(self) -> Runner:
+        """Values of the lower triangle of the Hessian of a weighted sum of the outputs in CSR order."""
+        assembly = self._hessian
+        size = int(assembly.indices.size)
+        contributions = []
+        for block, table in zip(self.blocks, assembly.positions, strict=True):
+            found = block.hessian()
+            contributions += [
+                Contribution(block, found[pair], row)
+                for pair, row in zip(block.hessian_entries, table, strict=True)
+                if pair in found
+            ]
+        leftover = None
+        if self.leftover is not None:
+            count = assembly.leftover.size
+            leftover = (assembly.leftover, np.ones(count), np.arange(count))
+        return self._runner("hessian", make_task(size, contributions, [], leftover, check=True))
+
+    @cached_property
+    def products(self) -> Any:
+        """Kernels of sparse products."""
+        from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
+
+        return table_kernels
+
+    def add_leftover(self, task: Task, out: Array, evaluate: Callable[[Compressed, Array], Array], x: Array) -> None:
+        """Add what the compressed form contributes to a result."""
+        part = self._current_leftover()
+        assert part is not None
+        assert task.leftover is not None
+        self.products.scatter_add(out, *task.leftover, evaluate(part.derivatives, x[part.inputs]))
+
+    def add_leftover_hessian(self, task: Task, out: Array, x: Array, weights: Array) -> None:
+        """Add the Hessian of the leftover roots; a root's weight is that of its targets."""
+        part = self._current_leftover()
+        assert part is not None
+        own = np.bincount(part.output, weights=part.coef * weights[part.row], minlength=self._leftover_roots.size)
+        self.add_leftover(task, out, lambda derivatives, point: derivatives.hessian_values(point, own), x)
+
+    def _current_leftover(self) -> Leftover | None:
+        part = self.leftover
+        if part is not None and self.parameters.size:
+            part.derivatives.parameters[:] = self.parameters
+        return part
+
+    def report(self) -> str:
+        """Programs with their instances, operations and compile times, one per line."""
+        nodes = self.tape.size - self.tape.first_operation
+        lines = [
+            f"{len(self.blocks)} programs for {sum(block.program.root_ids.size for block in self.blocks)} terms, "
+            f"{self._leftover_roots.size} terms in compressed form; {self.found.total_nodes / max(1, nodes):.2f} operations evaluated per operation of the tape"
+        ]
+        lines += [
+            f"  {block.program.instances} x {block.program.operations} operations, {block.program.inputs.shape[0]} inputs, "
+            f"{len(block.program.roots)} roots, {len(block.jacobian_entries)} first and {len(block.hessian_entries)} second partials"
+            for block in self.blocks
+        ]
+        lines.append("  " + ", ".join(f"{name} {1e3 * seconds:.1f} ms" for name, seconds in self.seconds.items()))
+        return "\n".join(lines)
+
+    def _runner(self, what: str, task: Task) -> Runner:
+        runner = Runner(task, self.tape.num_inputs, self.tape.num_outputs, self.parameters, self.strict)
+        self.seconds[f"compile {what}"] = self.seconds.get(f"compile {what}", 0.0) + runner.seconds
+        return runner
+
+
+def _moved(positions: Array, first: int, last: int) -> Array | None:
+    """Positions counted from ``first``; those outside of the range stand for nothing.  None if all are outside."""
+    inside = (positions >= first) & (positions < last)
+    if inside.all():
+        return positions - np.int32(first) if first else positions
+    if not inside.any():
+        return None
+    return np.where(inside, positions - np.int32(first), np.int32(last - first))

@@ -1,0 +1,187 @@
+"""Outputs as sums: a linear part with constant coefficients, and roots, the nonlinear terms that programs evaluate.
+
+``output[r] = constant[r] + sum coef * x[input] + sum coef * value(root)``.
+
+Separable sums so come apart into their addends, and a term that several outputs add is evaluated once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sct_opt.ops import OPS
+from sct_opt.tape import Tape
+
+Array = np.ndarray[Any, Any]
+
+MAX_CONE = 512
+"""Operations that one root may have; larger ones are evaluated in compressed form."""
+
+MAX_TARGETS = 16
+"""Outputs that one root may be added to; more go through the compressed form's scatter."""
+
+WORTH_SHARING = 8
+"""Weighted operations from which on a term shared by several outputs is made a root of its own."""
+
+_CHEAP = {
+    "add",
+    "sub",
+    "neg",
+    "mul",
+    "square",
+    "abs",
+    "min",
+    "max",
+    "sign",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "eq",
+    "ne",
+    "affine",
+    "select",
+}
+_MEDIUM = {"div", "sqrt", "reciprocal", "floor", "ceil", "rint", "trunc", "powc"}
+
+
+def operation_weights() -> Array:
+    """Rough cost of each operator in multiplications."""
+    weights = np.zeros(len(OPS), dtype=np.int32)
+    for code, op in enumerate(OPS):
+        if op.arity != 0:
+            weights[code] = 1 if op.name in _CHEAP else 4 if op.name in _MEDIUM else 10
+    return weights
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The outputs of a tape as sums.
+
+    Attributes:
+        roots: node ids of the terms.
+        dissolved: whether a root is one of several terms that an output was dissolved into.
+        target_root, target_row, target_coef: output ``row`` contains ``coef * root``.
+        linear_row, linear_input, linear_coef: output ``row`` contains ``coef * x[input]``.
+        constant: by output.
+        linear: by node, whether it is linear in its arguments.
+        tree: by node, number of operations of its expression written out as a tree.
+        forest: no operation is used twice.
+    """
+
+    roots: Array
+    dissolved: Array
+    target_root: Array
+    target_row: Array
+    target_coef: Array
+    linear_row: Array
+    linear_input: Array
+    linear_coef: Array
+    constant: Array
+    linear: Array
+    tree: Array
+    forest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Walkable:
+    """A tape and the arguments of its nodes in one list, which is what the kernels walk.
+
+    Attributes:
+        tape: the tape.
+        ptr: where each node's arguments begin in ``args``.
+        args: node ids.
+    """
+
+    tape: Tape
+    ptr: Array
+    args: Array
+
+    @property
+    def structure(self) -> tuple[Array, Array, Array]:
+        """Opcodes and arguments."""
+        return self.tape.opcode, self.ptr, self.args
+
+    @property
+    def rows(self) -> tuple[Array, Array, Array, Array]:
+        """Side arrays of affine nodes."""
+        return self.tape.arg0, self.tape.row_ptr, self.tape.row_coef, self.tape.row_const
+
+
+def walkable(tape: Tape) -> Walkable:
+    """List the arguments of all nodes."""
+    from sct_opt.programs import split_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
+
+    arity = np.array([op.arity for op in OPS], dtype=np.int8)
+    return Walkable(tape, *kernels.arguments(tape.opcode, tape.arg0, tape.arg1, tape.row_ptr, tape.row_arg, arity))
+
+
+def split_outputs(walk: Walkable) -> Split:
+    """Split the outputs of a tape into a linear part and roots.
+
+    >>> from sct_opt.ops import OPCODE
+    >>> from sct_opt.tape import TapeBuilder
+    >>> builder = TapeBuilder()
+    >>> x = builder.inputs(3)
+    >>> total = builder.affine([3], builder.unary(OPCODE["sin"], x), [1.0, 1.0, 2.0], [5.0])
+    >>> split = split_outputs(walkable(builder.freeze([int(total[0]), int(x[1])])))
+    >>> split.roots.size, split.linear_input.tolist()
+    (1, [1])
+    """
+    from sct_opt.programs import split_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
+
+    tape = walk.tape
+    linear, addends, tree, cost, inner, several, forest = kernels.properties(
+        *walk.structure, tape.outputs, tape.first_operation, operation_weights()
+    )
+    first_constant = tape.num_inputs + tape.num_parameters
+    units, *rest = kernels.split(
+        *walk.structure,
+        *walk.rows,
+        tape.constants,
+        tape.outputs,
+        tape.num_inputs,
+        first_constant,
+        tape.first_operation,
+        linear,
+        addends,
+        tree,
+        MAX_CONE - 1,
+    )
+    dissolved = np.zeros(units.size, dtype=bool)
+    if not forest and kernels.any_addend_shared(linear, cost, inner, several, WORTH_SHARING):
+        units, dissolved, *rest = kernels.dissolve(
+            *walk.structure,
+            *walk.rows,
+            tape.constants,
+            tape.num_inputs,
+            first_constant,
+            tape.first_operation,
+            linear,
+            tree,
+            cost,
+            inner,
+            MAX_CONE - 1,
+            MAX_TARGETS,
+            WORTH_SHARING,
+            units,
+            *rest,
+        )
+    target_root, target_row, target_coef, linear_row, linear_input, linear_coef, constant = rest
+    return Split(
+        units,
+        dissolved,
+        target_root,
+        target_row,
+        target_coef,
+        linear_row,
+        linear_input,
+        linear_coef,
+        constant,
+        linear,
+        tree,
+        forest,
+    )

@@ -1,0 +1,481 @@
+"""Numba kernels that walk clusters and find out which are instances of the same program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from sct_opt.ops import AFFINE, CONSTANT, INPUT, PARAMETER, SELECT
+from sct_opt.programs.split_kernels import grown
+
+Array = np.ndarray[Any, Any]
+
+ROOT = 256
+"""Token of a root: ``ROOT + number of targets`` (at most 16), followed by the local number of the root's node."""
+
+
+@njit(cache=True, nogil=True)
+def _walk_cluster(
+    opcode: Array,
+    ptr: Array,
+    args: Array,
+    arg0: Array,
+    row_ptr: Array,
+    row_coef: Array,
+    row_const: Array,
+    constants: Array,
+    num_inputs: int,
+    first_constant: int,
+    first_operation: int,
+    roots: Array,
+    widths: Array,
+    members: Array,
+    stamp: int,
+    local: Array,
+    owner: Array,
+    stack: Array,
+    turn: Array,
+    tokens: Array,
+    inputs: Array,
+    num_in: int,
+    parameters: Array,
+    num_par: int,
+    numbers: Array,
+    num_num: int,
+) -> tuple[int, int, int, int]:
+    """Walk one cluster; numbers of tokens (-1 if some array is too short), inputs, parameters and numbers."""
+    used = 0
+    ids = 0
+    for q in range(members.size):
+        top = -1
+        root = roots[members[q]]
+        if owner[root] != stamp:
+            top = 0
+            stack[0], turn[0] = root, 0
+        while top >= 0:
+            i = stack[top]
+            code = opcode[i]
+            if i < first_operation:
+                if (
+                    used >= tokens.size
+                    or num_in >= inputs.size
+                    or num_par >= parameters.size
+                    or num_num >= numbers.size
+                ):
+                    return -1, 0, 0, 0
+                owner[i] = stamp
+                local[i] = ids
+                ids += 1
+                top -= 1
+                tokens[used] = code
+                used += 1
+                if code == INPUT:
+                    inputs[num_in] = i
+                    num_in += 1
+                elif code == PARAMETER:
+                    parameters[num_par] = i - num_inputs
+                    num_par += 1
+                else:
+                    numbers[num_num] = constants[i - first_constant]
+                    num_num += 1
+                continue
+            first = ptr[i]
+            n = ptr[i + 1] - first
+            j = turn[top]
+            deeper = False
+            while j < n:
+                a = args[first + j]
+                j += 1
+                if owner[a] != stamp and opcode[a] != CONSTANT:
+                    turn[top] = j
+                    top += 1
+                    if top >= stack.size:
+                        return -1, 0, 0, 0
+                    stack[top] = a
+                    turn[top] = 0
+                    deeper = True
+                    break
+            if deeper:
+                continue
+            top -= 1
+            if used + 2 * n + 2 > tokens.size or num_num + 2 * n + 1 > numbers.size:
+                return -1, 0, 0, 0
+            # constants get a place of their own at each use, so that equal numbers make no structure
+            constant_id = ids
+            for j in range(n):
+                a = args[first + j]
+                if opcode[a] == CONSTANT:
+                    numbers[num_num] = constants[a - first_constant]
+                    num_num += 1
+                    tokens[used] = CONSTANT
+                    used += 1
+                    ids += 1
+            tokens[used] = code
+            used += 1
+            if code == AFFINE or code == SELECT:
+                tokens[used] = n
+                used += 1
+            for j in range(n):
+                a = args[first + j]
+                if opcode[a] == CONSTANT:
+                    tokens[used] = constant_id
+                    constant_id += 1
+                else:
+                    tokens[used] = local[a]
+                used += 1
+            if code == AFFINE:
+                row = arg0[i]
+                for j in range(n):
+                    numbers[num_num] = row_coef[row_ptr[row] + j]
+                    num_num += 1
+                numbers[num_num] = row_const[row]
+                num_num += 1
+            owner[i] = stamp
+            local[i] = ids
+            ids += 1
+        if used + 2 > tokens.size:
+            return -1, 0, 0, 0
+        tokens[used] = ROOT + widths[members[q]]
+        tokens[used + 1] = local[root]
+        used += 2
+    return used, num_in, num_par, num_num
+
+
+@njit(cache=True, nogil=True)
+def _records(opcode: Array, ptr: Array, args: Array, arity: Array, first_operation: int) -> Array:
+    """Operator, arguments and a stamp of each node side by side, so that looking at a node touches memory once.
+
+    Of n-ary nodes the second and third number are where the arguments begin and how many there are.
+    """
+    out = np.empty(4 * opcode.size, dtype=np.uint32)
+    for i in range(opcode.size):
+        code = opcode[i]
+        out[4 * i] = code
+        out[4 * i + 3] = 0
+        if i < first_operation:
+            continue
+        first = ptr[i]
+        if arity[code] < 0:
+            out[4 * i + 1] = first
+            out[4 * i + 2] = ptr[i + 1] - first
+        else:
+            out[4 * i + 1] = args[first]
+            out[4 * i + 2] = args[ptr[i + 1] - 1]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _match_cluster(
+    record: Array,
+    args: Array,
+    arg0: Array,
+    row_ptr: Array,
+    row_coef: Array,
+    row_const: Array,
+    constants: Array,
+    num_inputs: int,
+    first_constant: int,
+    first_operation: int,
+    arity: Array,
+    roots: Array,
+    widths: Array,
+    members: Array,
+    stamp: int,
+    node: Array,
+    tokens: Array,
+    items: Array,
+    ends: Array,
+    inputs: Array,
+    num_in: int,
+    parameters: Array,
+    num_par: int,
+    numbers: Array,
+    num_num: int,
+) -> bool:
+    """Whether a cluster is an instance of a given program, found out without a walk; its columns are filled if so.
+
+    Going down from the roots, every local number of the program gets the node that stands in its place.  Operators must
+    agree, a number must not get two nodes, and no node may get two numbers (the stamp sees to that).  The ``tokens`` are
+    those of the program, ``items`` the positions of its nodes among them, ``ends`` those of its roots.
+    """
+    if members.size != ends.size:
+        return False
+    # Unsigned indices: Numba then does not look for negative ones.
+    nowhere = np.uint32(0xFFFFFFFF)
+    mark = np.uint32(stamp)
+    four = np.uint64(4)
+    low, high = np.uint32(first_constant), np.uint32(first_operation)
+    count = items.size
+    for k in range(count):
+        node[np.uint32(k)] = nowhere
+    for q in range(members.size):
+        if tokens[ends[q]] != ROOT + widths[members[q]]:
+            return False
+        i = np.uint32(roots[members[q]])
+        k = tokens[ends[q] + 1]
+        if node[k] != i:
+            place = np.uint64(i) * four + np.uint64(3)
+            if node[k] != nowhere or record[place] == mark:
+                return False
+            record[place] = mark
+            node[k] = i
+    for k in range(count - 1, -1, -1):
+        i = node[np.uint32(k)]
+        position = np.uint32(items[np.uint32(k)])
+        code = tokens[position]
+        if i >= high:
+            place = np.uint64(i) * four
+            if record[place] != np.uint32(code):
+                return False
+            n = np.uint32(arity[np.uint32(code)]) if code != AFFINE and code != SELECT else record[place + np.uint64(2)]
+            first = record[place + np.uint64(1)]
+            nary = code == AFFINE or code == SELECT
+            if nary:
+                position += np.uint32(1)
+                if tokens[position] != np.int32(n):
+                    return False
+            j = np.uint32(0)
+            while j < n:
+                a = np.uint32(args[first + j]) if nary else record[place + np.uint64(1) + np.uint64(j)]
+                j += np.uint32(1)
+                other = np.uint32(tokens[position + j])
+                there = node[other]
+                if a < low or a >= high:
+                    if there != a:
+                        if there != nowhere:
+                            return False
+                        owner = np.uint64(a) * four + np.uint64(3)
+                        if record[owner] == mark:
+                            return False
+                        record[owner] = mark
+                        node[other] = a
+                else:
+                    if there != nowhere:
+                        return False
+                    node[other] = a
+        elif i >= low:
+            if code != CONSTANT:
+                return False
+        elif code != (INPUT if i < np.uint32(num_inputs) else PARAMETER):
+            return False
+    for k in range(count):
+        i = node[np.uint32(k)]
+        if i < np.uint32(num_inputs):
+            inputs[num_in] = i
+            num_in += 1
+        elif i < low:
+            parameters[num_par] = i - np.uint32(num_inputs)
+            num_par += 1
+        elif i < high:
+            numbers[num_num] = constants[i - low]
+            num_num += 1
+        elif tokens[items[np.uint32(k)]] == AFFINE:
+            row = arg0[i]
+            for q in range(row_ptr[row], row_ptr[row + 1]):
+                numbers[num_num] = row_coef[q]
+                num_num += 1
+            numbers[num_num] = row_const[row]
+            num_num += 1
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _items(tokens: Array, arity: Array) -> tuple[Array, Array]:
+    """Positions of a program's nodes and of its roots among its tokens."""
+    items = np.empty(tokens.size, dtype=np.int32)
+    ends = np.empty(tokens.size, dtype=np.int32)
+    num_items, num_ends = 0, 0
+    k = 0
+    while k < tokens.size:
+        code = tokens[k]
+        if code >= ROOT:
+            ends[num_ends] = k
+            num_ends += 1
+            k += 2
+            continue
+        items[num_items] = k
+        num_items += 1
+        k += 2 + tokens[k + 1] if code == AFFINE or code == SELECT else 1 + arity[code]
+    return items[:num_items], ends[:num_ends]
+
+
+@njit(cache=True, nogil=True)
+def _hash(tokens: Array, used: int) -> np.uint64:
+    h = np.uint64(14695981039346656037)
+    for k in range(used):
+        h = (h ^ np.uint64(tokens[k])) * np.uint64(1099511628211)
+        h ^= h >> np.uint64(32)
+    return h
+
+
+@njit(cache=True, nogil=True)
+def _look_up(
+    table: Array, hashes: Array, token_ptr: Array, all_tokens: Array, tokens: Array, used: int, h: np.uint64
+) -> tuple[Any, Any]:
+    """Number of the program with these tokens, or -1, and the slot of the table where the search ended."""
+    mask = table.size - 1
+    slot = np.int64(h & np.uint64(mask))
+    while table[slot] >= 0:
+        p = table[slot]
+        base = token_ptr[p]
+        if hashes[p] == h and token_ptr[p + 1] - base == used:
+            k = 0
+            while k < used and all_tokens[base + k] == tokens[k]:
+                k += 1
+            if k == used:
+                return p, slot
+        slot = (slot + 1) & mask
+    return -1, slot
+
+
+@njit(cache=True, nogil=True)
+def walk(
+    opcode: Array,
+    ptr: Array,
+    args: Array,
+    arg0: Array,
+    row_ptr: Array,
+    row_coef: Array,
+    row_const: Array,
+    constants: Array,
+    num_inputs: int,
+    first_constant: int,
+    first_operation: int,
+    roots: Array,
+    widths: Array,
+    cluster_ptr: Array,
+    cluster_roots: Array,
+    arity: Array,
+) -> tuple[Array, Array, Array, Array, Array, Array, Array, Array]:
+    """Walk all clusters canonically and find those that are instances of the same program.
+
+    The walk of a cluster gives a sequence of tokens, input indices, parameter indices and numbers.  Equal tokens are
+    one program.  Hashes find candidates; tokens are compared.  Before that the program is tried that followed the last
+    one when it occurred before, which needs no walk.
+
+    Returns:
+        Program of each cluster; tokens of all programs and where each begins; inputs, parameters and numbers of all
+        clusters one after the other; number of inputs, parameters and numbers of each program (``(programs, 3)``);
+        where each cluster's begin (``(clusters, 3)``).
+    """
+    clusters = cluster_ptr.size - 1
+    local = np.full(opcode.size, -1, dtype=np.int32)
+    owner = np.full(opcode.size, -1, dtype=np.int32)
+    depth = 1024
+    stack = np.empty(depth, dtype=np.int32)
+    turn = np.empty(depth, dtype=np.int32)
+    tokens = np.empty(4096, dtype=np.int32)
+    program = np.empty(clusters, dtype=np.int32)
+    all_tokens = np.empty(1024, dtype=np.int32)
+    token_ptr = np.zeros(2, dtype=np.int64)
+    counts = np.zeros((16, 3), dtype=np.int32)
+    num_programs = 0
+    inputs = np.empty(max(1024, 4 * clusters), dtype=np.int32)
+    parameters = np.empty(16, dtype=np.int32)
+    numbers = np.empty(max(1024, 8 * clusters))
+    num_in, num_par, num_num = 0, 0, 0
+    begin = np.empty((clusters, 3), dtype=np.int64)
+    table = np.full(1024, -1, dtype=np.int32)
+    hashes = np.zeros(16, dtype=np.uint64)
+    stamp = 0
+    node = np.empty(1024, dtype=np.uint32)
+    items = np.empty(0, dtype=np.int32)
+    ends = np.empty(0, dtype=np.int32)
+    item_ptr = np.zeros(2, dtype=np.int64)
+    end_ptr = np.zeros(2, dtype=np.int64)
+    follower = np.full(16, -1, dtype=np.int32)
+    last = -1
+    record = _records(opcode, ptr, args, arity, first_operation)
+    for c in range(clusters):
+        begin[c, 0], begin[c, 1], begin[c, 2] = num_in, num_par, num_num
+        members = cluster_roots[cluster_ptr[c] : cluster_ptr[c + 1]]
+        guess = follower[last] if last >= 0 else -1
+        if guess >= 0:
+            end_in, end_par, end_num = num_in + counts[guess, 0], num_par + counts[guess, 1], num_num + counts[guess, 2]
+            inputs = grown(inputs, end_in)
+            parameters = grown(parameters, end_par)
+            numbers = grown(numbers, end_num)
+            stamp += 1
+            if _match_cluster(
+                record, args, arg0, row_ptr, row_coef, row_const, constants, num_inputs, first_constant, first_operation,
+                arity, roots, widths, members, stamp, node, all_tokens[token_ptr[guess] : token_ptr[guess + 1]],
+                items[item_ptr[guess] : item_ptr[guess + 1]], ends[end_ptr[guess] : end_ptr[guess + 1]],
+                inputs, num_in, parameters, num_par, numbers, num_num,
+            ):  # fmt: skip
+                program[c] = guess
+                last = guess
+                num_in, num_par, num_num = end_in, end_par, end_num
+                continue
+        while True:
+            stamp += 1
+            used, end_in, end_par, end_num = _walk_cluster(
+                opcode, ptr, args, arg0, row_ptr, row_coef, row_const, constants, num_inputs, first_constant, first_operation,
+                roots, widths, members, stamp, local, owner, stack, turn, tokens, inputs, num_in, parameters, num_par, numbers, num_num,
+            )  # fmt: skip
+            if used >= 0:
+                break
+            depth *= 2
+            stack = grown(stack, depth)
+            turn = grown(turn, depth)
+            tokens = grown(tokens, 4 * depth)
+            inputs = grown(inputs, num_in + depth)
+            parameters = grown(parameters, num_par + depth)
+            numbers = grown(numbers, num_num + 4 * depth)
+        h = _hash(tokens, used)
+        found, slot = _look_up(table, hashes, token_ptr, all_tokens, tokens, used, h)
+        if found < 0:
+            found = num_programs
+            num_programs += 1
+            table[slot] = found
+            hashes = grown(hashes, num_programs)
+            hashes[found] = h
+            end = token_ptr[found] + used
+            all_tokens = grown(all_tokens, end)
+            all_tokens[token_ptr[found] : end] = tokens[:used]
+            token_ptr = grown(token_ptr, num_programs + 1)
+            token_ptr[num_programs] = end
+            if num_programs > counts.shape[0]:
+                wider = np.zeros((2 * counts.shape[0], 3), dtype=np.int32)
+                wider[: counts.shape[0]] = counts
+                counts = wider
+            counts[found, 0] = end_in - num_in
+            counts[found, 1] = end_par - num_par
+            counts[found, 2] = end_num - num_num
+            more_items, more_ends = _items(tokens[:used], arity)
+            item_ptr = grown(item_ptr, num_programs + 1)
+            end_ptr = grown(end_ptr, num_programs + 1)
+            item_ptr[num_programs] = item_ptr[found] + more_items.size
+            end_ptr[num_programs] = end_ptr[found] + more_ends.size
+            items = grown(items, item_ptr[num_programs])
+            ends = grown(ends, end_ptr[num_programs])
+            items[item_ptr[found] : item_ptr[num_programs]] = more_items
+            ends[end_ptr[found] : end_ptr[num_programs]] = more_ends
+            node = grown(node, more_items.size)
+            if num_programs > follower.size:
+                longer = np.full(2 * follower.size, -1, dtype=np.int32)
+                longer[: follower.size] = follower
+                follower = longer
+            if 2 * num_programs > table.size:
+                table = np.full(4 * table.size, -1, dtype=np.int32)
+                for p in range(num_programs):
+                    slot = np.int64(hashes[p] & np.uint64(table.size - 1))
+                    while table[slot] >= 0:
+                        slot = (slot + 1) & (table.size - 1)
+                    table[slot] = p
+        program[c] = found
+        if last >= 0:
+            follower[last] = found
+        last = found
+        num_in, num_par, num_num = end_in, end_par, end_num
+    return (
+        program,
+        all_tokens[: token_ptr[num_programs]],
+        token_ptr[: num_programs + 1],
+        inputs[:num_in],
+        parameters[:num_par],
+        numbers[:num_num],
+        counts[:num_programs],
+        begin,
+    )

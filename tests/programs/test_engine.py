@@ -1,0 +1,197 @@
+"""The engine against the compressed form and plain Python: random tapes, known problems, parts, parameters, infinities."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from sct_opt.derivatives import CompressedDerivatives, Derivatives
+from sct_opt.ops import OPCODE
+from sct_opt.programs import engine as engine_module
+from sct_opt.tape import Tape, TapeBuilder
+from tests.programs.problems import cart_pole, diffusion, luksan_vlcek, luksan_vlcek_loop
+from tests.random_tapes import Program, programs
+
+PROBLEMS = {
+    "luksan-vlcek": luksan_vlcek(60),
+    "luksan-vlcek loop": luksan_vlcek_loop(60),
+    "trapezoids": cart_pole(15),
+    "trapezoids, free time": cart_pole(15, free_time=True),
+    "hermite-simpson": cart_pole(15, hermite_simpson=True),
+    "hermite-simpson, free time": cart_pole(200, free_time=True, hermite_simpson=True),
+    "diffusion": diffusion(7),
+}
+
+
+def assert_same(d: Derivatives, x: np.ndarray, tolerance: float = 1e-12) -> None:
+    reference = CompressedDerivatives(d.tape)
+    if d.tape.num_parameters:
+        reference.parameters[:] = d.parameters
+    w = np.random.default_rng(1).standard_normal(d.tape.num_outputs)
+    assert d.jacobian_pattern == reference.jacobian_pattern
+    assert d.hessian_pattern == reference.hessian_pattern
+    assert d.hessian_lower_pattern == reference.hessian_lower_pattern
+    for found, expected in (
+        (d.values(x), reference.values(x)),
+        (d.jacobian_values(x), reference.jacobian_values(x)),
+        (d.hessian_values(x, w), reference.hessian_values(x, w)),
+        (d.vjp(x, w), reference.vjp(x, w)),
+    ):
+        scale = 1.0 + np.abs(expected[np.isfinite(expected)]).max(initial=0.0)
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale)
+
+
+@settings(max_examples=100, deadline=None)
+@given(programs())
+def test_random_programs(program: Program) -> None:
+    assert_same(Derivatives(program.tape, mode="programs"), program.x, 1e-11)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("strict", [False, True])
+def test_problems(name: str, strict: bool) -> None:
+    tape, x = PROBLEMS[name]
+    assert_same(Derivatives(tape, mode="programs", strict=strict), x)
+
+
+def test_parts_are_rows_of_the_whole() -> None:
+    tape, x = PROBLEMS["trapezoids"]
+    d = Derivatives(tape)
+    indptr = d.jacobian_pattern.indptr
+    for start, stop in ((0, 1), (1, tape.num_outputs), (3, 17), (5, 5)):
+        np.testing.assert_allclose(d.values(x, start, stop), d.values(x)[start:stop], rtol=1e-15)
+        whole = d.jacobian_values(x)[indptr[start] : indptr[stop]]
+        np.testing.assert_allclose(d.jacobian_values(x, start, stop), whole, rtol=1e-15)
+
+
+def test_results_are_the_callers_own() -> None:
+    for size in (60, 6000):
+        tape, x = luksan_vlcek(size)
+        d = Derivatives(tape)
+        first = d.jacobian_values(x)
+        kept = first.copy()
+        d.jacobian_values(x + 1.0)
+        np.testing.assert_array_equal(first, kept)
+
+
+def test_arguments_of_any_layout() -> None:
+    tape, x = PROBLEMS["luksan-vlcek"]
+    d = Derivatives(tape)
+    spread = np.zeros((x.size, 2))
+    spread[:, 0] = x
+    np.testing.assert_array_equal(d.jacobian_values(spread[:, 0]), d.jacobian_values(x))
+    large, y = luksan_vlcek(6000)
+    d = Derivatives(large)
+    spread = np.zeros((y.size, 2))
+    spread[:, 0] = y
+    np.testing.assert_array_equal(d.values(spread[:, 0]), d.values(y))
+
+
+def with_parameters(count: int) -> tuple[Tape, np.ndarray]:
+    """Outputs ``sin(p[i] * x[i]) + p[0] * x[i]**2``, ``p[1]`` and ``x[0] + p[2]``."""
+    builder = TapeBuilder()
+    x = builder.inputs(count)
+    p = builder.parameter_block(np.linspace(1.0, 2.0, count))
+    waves = builder.unary(OPCODE["sin"], builder.binary(OPCODE["mul"], p, x))
+    bowls = builder.binary(OPCODE["mul"], p[:1], builder.unary(OPCODE["square"], x))
+    shifted = builder.binary(OPCODE["add"], x[:1], p[2:3])
+    tape = builder.freeze(np.concatenate([builder.binary(OPCODE["add"], waves, bowls), p[1:2], shifted]))
+    return tape, np.linspace(-1.0, 1.0, count)
+
+
+def test_parameters_take_effect() -> None:
+    tape, x = with_parameters(20)
+    d = Derivatives(tape, mode="programs")
+    assert_same(d, x)
+    d.parameters[:] = np.linspace(3.0, 4.0, 20)
+    assert_same(d, x)
+    assert d.values(x)[20] == d.parameters[1]
+
+
+def test_programs_and_leftovers_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "MAX_OPERATIONS", 40)
+    tape, x = cart_pole(200, free_time=True)
+    d = Derivatives(tape)
+    assert "0 terms in compressed form" not in d.report()
+    assert d._engine is not None
+    assert_same(d, x)
+    tape, x = with_parameters(30)
+    monkeypatch.setattr(engine_module, "MAX_OPERATIONS", 0)
+    d = Derivatives(tape)
+    d.parameters[:] = 1.5
+    assert_same(d, x)
+
+
+def test_untaken_branches_do_not_spoil_derivatives() -> None:
+    builder = TapeBuilder()
+    x = builder.inputs(9)
+    positive = builder.binary(OPCODE["gt"], x, np.array(builder.constant(0.0)))
+    root = builder.binary(OPCODE["mul"], builder.unary(OPCODE["sqrt"], x), x)
+    tape = builder.freeze(builder.select(positive, root, builder.unary(OPCODE["square"], x)))
+    point = np.linspace(-2.0, 2.0, 9)
+    d = Derivatives(tape, mode="programs")
+    d.jacobian_values(point)
+    raw, finite = d._runners[0, 9, True](point)
+    assert finite
+    np.testing.assert_allclose(raw, np.where(point > 0, 1.5 * np.sqrt(np.abs(point)), 2 * point), atol=1e-15)
+    d.hessian_values(point, np.ones(9))
+    assert d._runners[None](point, np.ones(9))[1]
+    assert_same(d, point)
+
+
+def test_infinities_stay_where_they_belong() -> None:
+    builder = TapeBuilder()
+    x = builder.inputs(12)
+    tape = builder.freeze(builder.binary(OPCODE["mul"], builder.unary(OPCODE["log"], x[:-1]), x[1:]))
+    d = Derivatives(tape, mode="programs")
+    point = np.ones(12)
+    point[5] = 0.0
+    weights = np.ones(11)
+    weights[5] = 0.0
+    assert np.isfinite(d.hessian_values(point, weights)).all()
+    assert_same(d, point)
+    assert np.isinf(d.jacobian_values(point)).sum() == 2
+
+
+def test_a_given_pattern_that_is_larger_is_respected() -> None:
+    from sct_opt.pattern import SparsityPattern  # noqa: PLC0415
+
+    tape, x = luksan_vlcek(5)
+    full = SparsityPattern.from_matrix(np.ones((tape.num_outputs, 5)))
+    d = Derivatives(tape, jacobian_pattern=full)
+    reference = Derivatives(tape)
+    dense = np.zeros((tape.num_outputs, 5))
+    dense[reference.jacobian_pattern.coo()] = reference.jacobian_values(x)
+    np.testing.assert_allclose(d.jacobian_values(x), dense.ravel(), rtol=1e-13, atol=1e-13)
+
+
+def test_linear_outputs_need_no_code() -> None:
+    builder = TapeBuilder()
+    x = builder.inputs(6)
+    rows = builder.affine(np.array([3, 2]), x[:5], np.arange(1.0, 6.0), np.array([0.5, 0.0]))
+    tape = builder.freeze(np.concatenate([rows, x[5:], builder.binary(OPCODE["sub"], x[:2], x[2:4])]))
+    d = Derivatives(tape)
+    assert "0 programs" in d.report()
+    assert_same(d, np.linspace(1.0, 2.0, 6))
+
+
+def test_machine_code_is_freed() -> None:
+    tape, x = PROBLEMS["trapezoids"]
+    d = Derivatives(tape)
+    d.hessian_values(x, np.ones(tape.num_outputs))
+    runner = d._runners[None]
+    assert runner is not None
+    code = weakref.ref(runner._code._engine)
+    del d, runner
+    gc.collect()
+    assert code() is None
+
+
+def test_report_names_programs() -> None:
+    d = Derivatives(PROBLEMS["luksan-vlcek"][0])
+    assert "59 x 7 operations" in d.report()
+    assert Derivatives(PROBLEMS["luksan-vlcek"][0], mode="compressed").report().startswith("compressed")
