@@ -207,6 +207,28 @@ def test_failure_is_returned_or_raised():
         nlpsol("S", "ipopt", problem, QUIET | {"error_on_fail": True})(**numbers)
 
 
+class SquareRoot(casadi.Callback):
+    def __init__(self):
+        casadi.Callback.__init__(self)
+        self.construct("root", {"enable_fd": True})
+
+    def eval(self, arg):
+        if float(arg[0]) < 0:
+            raise ValueError("negative")
+        return [casadi.sqrt(arg[0])]
+
+
+def test_steps_into_failing_functions_are_shortened(capfd):
+    root, x = SquareRoot(), casadi.MX.sym("x")
+    solver = nlpsol(
+        "S", {"x": x, "f": x**2 - root(x)}, QUIET | {"ipopt.hessian_approximation": "limited-memory", "ipopt.tol": 1e-6}
+    )
+    result = solver(x0=9.0)
+    capfd.readouterr()
+    assert solver.stats()["success"]
+    np.testing.assert_allclose(float(result["x"]), 0.25 ** (2 / 3), rtol=1e-4)
+
+
 def test_undefined_start_is_named():
     x = casadi.SX.sym("x", 2)
     with pytest.raises(EvaluationError, match=r"g\[1\]"):

@@ -420,6 +420,26 @@ def test_callbacks_are_differentiated_by_finite_differences():
     np.testing.assert_allclose(d.jacobian_values(np.array([2.0])), [32.0], rtol=1e-5)
 
 
+class Fragile(casadi.Callback):
+    def __init__(self):
+        casadi.Callback.__init__(self)
+        self.construct("fragile", {"enable_fd": True})
+
+    def eval(self, arg):
+        if float(arg[0]) < 0:
+            raise ValueError("negative")
+        return [casadi.sqrt(arg[0])]
+
+
+def test_failed_evaluations_are_not_a_number(capfd):
+    callback = Fragile()
+    d = derivatives_of(casadi.Function("f", [P], [P + callback(P)]))
+    assert d.values(np.array([4.0])).tolist() == [6.0]
+    assert np.isnan(d.values(np.array([-1.0]))).all()
+    assert d.values(np.array([9.0])).tolist() == [12.0]
+    capfd.readouterr()  # CasADi prints what happened
+
+
 def test_callback_without_derivatives_names_the_mend():
     callback = Cubic({})
     with pytest.raises(ModelError, match=r"'cubic'.*enable_fd=True"):

@@ -10,7 +10,7 @@ from typing import Any
 import casadi
 import numpy as np
 
-from sct_opt.errors import EvaluationError, ModelError
+from sct_opt.errors import ModelError
 
 Array = np.ndarray[Any, Any]
 
@@ -65,15 +65,15 @@ class FunctionBox:
 
     def value(self, args: Array) -> Array:
         """All outputs' nonzeros."""
-        return self._value(self.name, args)
+        return self._value(args)
 
     def jacobian(self, args: Array) -> Array:
         """Values aligned to ``jacobian_rows``, ``jacobian_cols``."""
-        return self._jacobian(self.name, args)[self._jacobian_order]
+        return self._jacobian(args)[self._jacobian_order]
 
     def hessian(self, args: Array, weights: Array) -> Array:
         """Lower triangle of the Hessian of ``weights @ outputs``."""
-        return self._hessian(self.name, args, weights)
+        return self._hessian(args, weights)
 
 
 class LinearSolve:
@@ -156,15 +156,17 @@ class _Buffered:
             self._buffer.set_arg(i, arg.data)
         self._buffer.set_res(0, self._result.data)
 
-    def __call__(self, name: str, *args: Array) -> Array:
+    def __call__(self, *args: Array) -> Array:
         for mine, given in zip(self._args, args, strict=True):
             mine[:] = given
-        self._evaluate()
-        if self._buffer.ret():
-            raise EvaluationError(
-                f"CasADi could not evaluate the {self.function.name()} of function {name!r} at {args[0].tolist()}"
-            )
-        return self._result.copy()
+        try:
+            self._evaluate()
+        except RuntimeError:
+            failed = True  # an integrator that gave up, say; CasADi has printed why
+        else:
+            failed = bool(self._buffer.ret())
+        # as with CasADi's own solvers: not a number, so IPOPT shortens its step
+        return np.full_like(self._result, np.nan) if failed else self._result.copy()
 
 
 def _no_derivative(name: str, which: str, error: Exception) -> ModelError:

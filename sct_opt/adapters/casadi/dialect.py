@@ -82,7 +82,9 @@ def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
             solver[name.removeprefix("ipopt.")] = value
         elif name == "discrete":
             if any(value):
-                raise SolverError("IPOPT has no integer variables: option 'discrete' marks some; relax them or use another solver")
+                raise SolverError(
+                    "IPOPT has no integer variables: option 'discrete' marks some; relax them or use another solver"
+                )
         elif name in HONOURED:
             own[name] = value
         elif name not in IGNORED:
