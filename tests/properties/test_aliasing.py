@@ -23,7 +23,7 @@ np.asarray(y); np.array(y); np.asanyarray(y); np.ascontiguousarray(y); np.asfort
 y[:]; y[...]; y[None]; y[::-1]; y[[0, 1, 2]]; y[np.array([True, True, False])]; y.flat[:2]; y.astype(float)
 y.astype(float, copy=False); np.astype(y, float); np.astype(y, float, copy=False); y.conj(); np.conjugate(y); y.real
 np.real(y); np.real_if_close(y); np.nan_to_num(y); np.nan_to_num(y, copy=False); y.T; y.ravel(); y.flatten()
-y.reshape(1, 3); np.ravel(y); np.reshape(y, (3, 1)); np.transpose(y); np.squeeze(y[None]); np.swapaxes(y[None], 0, 1)
+y.reshape(1, 3); np.ravel(y); np.reshape(y, (3, 1)); np.transpose(y); np.squeeze(y[None]); np.piecewise(y, [y > 0.0], [1.0, 2.0]); np.swapaxes(y[None], 0, 1)
 np.moveaxis(y[None], 0, 1); np.permute_dims(y); np.matrix_transpose(y[None]); np.atleast_1d(y); np.atleast_2d(y)
 np.atleast_3d(y); np.expand_dims(y, 0); np.broadcast_to(y, (2, 3)); np.flip(y); np.flipud(y); np.fliplr(y[None])
 np.rot90(y[None]); np.lib.stride_tricks.sliding_window_view(y, 2); np.split(y, 1)[0]; np.array_split(y, 2)[0]

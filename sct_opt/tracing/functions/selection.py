@@ -51,7 +51,7 @@ def _piecewise(x: Any, conditions: Any, functions: Any, *args: Any, **kwargs: An
     result = default
     for condition, value in zip(conditions, values, strict=True):
         result = np.where(condition, value, result)
-    return np.broadcast_to(result, np.shape(x))
+    return as_traced(np.broadcast_to(result, np.shape(x)), builder_of(x, result)).copy()
 
 
 @implements(np.choose)
