@@ -34,7 +34,8 @@ from pyomo.contrib.solver.common.util import NoDualsError, NoOptimalSolutionErro
 from pyomo.core.staleflag import StaleFlagManager
 
 from sct_opt.adapters.pyomo import build
-from sct_opt.adapters.pyomo.diagnosis import Report, diagnose, with_expression
+from sct_opt.adapters.pyomo.diagnosis import Report, diagnose, with_expression, worst_violations
+from sct_opt.adapters.pyomo.model import TriviallyInfeasibleError
 from sct_opt.adapters.pyomo.session import Session
 from sct_opt.adapters.pyomo.solution import load_variables, start_multipliers, suffix_values
 from sct_opt.errors import EvaluationError
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from sct_opt.adapters.pyomo.model import Translation
     from sct_opt.adapters.pyomo.pynumero import PyomoNLP
+    from sct_opt.nlp import NLP
 
 __all__ = ["PyomoNLP", "Report", "SctOpt", "SctOptSolutionLoader", "report"]
 
@@ -219,9 +221,12 @@ class SctOpt(SolverBase):  # type: ignore[misc]
         timer = config.timer = config.timer or HierarchicalTimer()
         results.solver_config, results.solver_name, results.solver_version = config, self.name, self.version()
         StaleFlagManager.mark_all_as_stale()
-        with _timed(timer, "translate"):
-            nlp = self._session.update(model)
-            translation = self._session.translation
+        try:
+            with _timed(timer, "translate"):
+                nlp = self._session.update(model)
+        except TriviallyInfeasibleError as error:
+            return self._infeasible(results, config, error)
+        translation = self._session.translation
         with _timed(timer, "prepare"):
             nlp.prepare()
         options = _options(config)
@@ -232,9 +237,11 @@ class SctOpt(SolverBase):  # type: ignore[misc]
             except EvaluationError as error:
                 raise with_expression(error, translation) from None
         results.solver_log = log.getvalue()
-        self._fill(results, translation, result)
+        self._fill(results, nlp, translation, result)
         if config.raise_exception_on_nonoptimal_result and results.solution_status != SolutionStatus.optimal:
-            raise NoOptimalSolutionError(f"{NoOptimalSolutionError.default_message} IPOPT says: {result.message}")
+            raise NoOptimalSolutionError(
+                f"{NoOptimalSolutionError.default_message} IPOPT says: {results.extra_info.solver_message}"
+            )
         if config.load_solutions:
             with _timed(timer, "load"):
                 results.solution_loader.load_solution()
@@ -243,7 +250,20 @@ class SctOpt(SolverBase):  # type: ignore[misc]
         return results
 
     @staticmethod
-    def _fill(results: Results, translation: Translation, result: OptimizeResult) -> None:
+    def _infeasible(results: Results, config: Any, error: TriviallyInfeasibleError) -> Results:
+        results.termination_condition = TerminationCondition.provenInfeasible
+        results.solution_status = SolutionStatus.noSolution
+        results.extra_info.iteration_count = 0
+        results.extra_info.solver_message = str(error)
+        if config.raise_exception_on_nonoptimal_result:
+            raise NoOptimalSolutionError(f"{NoOptimalSolutionError.default_message} {error}") from error
+        if config.load_solutions:
+            raise NoSolutionError(f"{NoSolutionError.default_message} {error}") from error
+        results.timing_info.timer = config.timer
+        return results
+
+    @staticmethod
+    def _fill(results: Results, nlp: NLP, translation: Translation, result: OptimizeResult) -> None:
         condition, status = _TERMINATION.get(result.status, _ERROR)
         if status is SolutionStatus.unknown and result.constraint_violation <= _FEASIBLE:
             status = SolutionStatus.feasible
@@ -253,7 +273,12 @@ class SctOpt(SolverBase):  # type: ignore[misc]
             results.incumbent_objective = float(result.fun)
         results.extra_info.iteration_count = int(result.nit)
         results.extra_info.return_code = int(result.status)
-        results.extra_info.solver_message = result.message
+        violations = (
+            ""
+            if status in (SolutionStatus.optimal, SolutionStatus.feasible)
+            else worst_violations(nlp, translation, result)
+        )
+        results.extra_info.solver_message = f"{result.message} {violations}".strip()
         results.extra_info.constraint_violation = float(result.constraint_violation)
         results.extra_info.callback_seconds = dict(result.timings)
 

@@ -211,9 +211,23 @@ def test_wrong_numbers_are_noticed_when_solving_again() -> None:
     solver = NewSolverFactory("sct_opt")
     solver.solve(model)
     model.k = 3.0
-    with pytest.raises(ModelError, match="Constraint 'trivial' holds no free variable and is violated"):
+    with pytest.raises(NoOptimalSolutionError, match="Constraint 'trivial' holds no free variable and is violated"):
         solver.solve(model)
+    results = solver.solve(model, raise_exception_on_nonoptimal_result=False, load_solutions=False)
+    assert results.termination_condition is TerminationCondition.provenInfeasible
+    assert results.solution_status is SolutionStatus.noSolution
+    with pytest.raises(NoSolutionError, match="Constraint 'trivial'"):
+        solver.solve(model, raise_exception_on_nonoptimal_result=False)
     model.k = 1.0
+    model.f.setub(0.5)
+    with pytest.raises(NoOptimalSolutionError, match=r"Var 'f' is fixed to 1\.0, outside its bounds"):
+        solver.solve(model)
+    model.f.setub(None)
+    model.x[3].setub(1.3)
+    model.x[3].fix(1.4)
+    with pytest.raises(NoOptimalSolutionError, match=r"Var 'x\[3\]' is fixed to 1.4, outside its bounds 1.0 and 1.3"):
+        solver.solve(model)
+    model.x[3].unfix()
     model.x[0].domain = pyo.Integers
     with pytest.raises(ModelError, match="integer or binary"):
         solver.solve(model)
@@ -231,7 +245,7 @@ def infeasible() -> Any:
 
 
 def test_infeasible() -> None:
-    with pytest.raises(NoOptimalSolutionError, match="local infeasibility"):
+    with pytest.raises(NoOptimalSolutionError, match=r"local infeasibility.*Violated most: c by 1"):
         NewSolverFactory("sct_opt").solve(infeasible())
     results = NewSolverFactory("sct_opt").solve(
         infeasible(), raise_exception_on_nonoptimal_result=False, load_solutions=False

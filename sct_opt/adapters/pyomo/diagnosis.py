@@ -15,7 +15,7 @@ from sct_opt.pattern import SparsityPattern
 
 Array = np.ndarray[Any, Any]
 
-_SHOWN = 8
+_SHOWN, _NAMED = 8, 3
 _EXPRESSION_LENGTH = 300
 # Numerical rank is found with dense linear algebra, so only for problems of at most this many matrix entries.
 _DENSE_LIMIT = 1_000_000
@@ -118,6 +118,20 @@ def diagnose(nlp: NLP, translation: Translation) -> Report:
         jacobian_pattern=pattern,
         hessian_pattern=nlp.hessian_pattern,
     )
+
+
+def worst_violations(nlp: NLP, translation: Translation, result: Any) -> str:
+    """A sentence on the constraints that a result violates most; empty if there are none.
+
+    Args:
+        nlp: the problem.
+        translation: what connects it with the model.
+        result: what the solver returned.
+    """
+    violation = np.maximum(nlp.cl - result.constraints, result.constraints - nlp.cu)
+    worst = np.argsort(-violation, kind="stable")[:_NAMED]
+    named = [f"{translation.constraints[i].name} by {violation[i]:.3g}" for i in worst if violation[i] > _TOLERANCE]
+    return f"Violated most: {', '.join(named)}." if named else ""
 
 
 def dependent_rows(nlp: NLP, x: Array) -> list[int]:

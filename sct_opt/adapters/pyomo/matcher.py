@@ -17,7 +17,7 @@ LEAF, NUMBER, MONOMIAL, SUM_OF_TERMS, UNARY_FUNCTION = -1, -2, -3, -4, -5
 # usually alike.
 LONG_SUM = 12
 # Structures are compiled when they have shown up this often: compiling one costs as much as reading some hundreds.
-OFTEN = 256
+OFTEN = 128
 # The largest structure that is compiled, in tokens, and the most that are tried for one source of expressions.
 _LONGEST, _MOST = 400, 8
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from pyomo.common.errors import InfeasibleConstraintException
 from pyomo.common.gc_manager import PauseGC
 from pyomo.core.base.block import Block
 from pyomo.core.base.constraint import Constraint
@@ -32,6 +33,10 @@ Array = np.ndarray[Any, Any]
 # A constraint without variables may be violated by this much, relative to its bound where that is larger than one.
 _TRIVIAL_TOLERANCE = 1e-8
 _NUMBERS = (float, int)
+
+
+class TriviallyInfeasibleError(ModelError, InfeasibleConstraintException):  # type: ignore[misc]
+    """A model that cannot have a solution: without any variable in it, a constraint or bound is violated."""
 
 
 @dataclass(slots=True)
@@ -91,19 +96,12 @@ class Translation:
 
     def variable_bounds(self) -> tuple[Array, Array]:
         """Current bounds; those of a variable that was fixed after translation are its value."""
-        variables = self.variables
-        # The slots behind the properties: reading those of a large model through the properties takes longer than
-        # all else that a repeated solve needs.
-        lows, highs, domains = [v._lb for v in variables], [v._ub for v in variables], [v._domain for v in variables]
-        lower, upper = _numbers(variables, lows, -np.inf), _numbers(variables, highs, np.inf)
-        domain_bounds = {id(domain): domain.bounds() for domain in {id(d): d for d in domains}.values()}
-        if any(bounds != (None, None) for bounds in domain_bounds.values()):
-            pairs = [domain_bounds[id(domain)] for domain in domains]
-            lower = np.maximum(lower, [-np.inf if low is None else low for low, _ in pairs])
-            upper = np.minimum(upper, [np.inf if high is None else high for _, high in pairs])
-        for i, fixed in enumerate([v._fixed for v in variables]):
+        lower, upper = _declared_bounds(self.variables)
+        for i, fixed in enumerate([v._fixed for v in self.variables]):
             if fixed:
-                lower[i] = upper[i] = parameter_value(variables[i])
+                number = parameter_value(self.variables[i])
+                _check_fixed(self.variables[i], number, lower[i], upper[i])
+                lower[i] = upper[i] = number
         return lower, upper
 
     def constraint_bounds(self) -> tuple[Array, Array]:
@@ -116,6 +114,25 @@ class Translation:
     def parameter_values(self) -> Array:
         """Current values of the tape's parameters."""
         return parameter_values(self.parameters)
+
+    def check(self) -> None:
+        """Check what the NLP does not hold: constraints without variables, values of fixed variables, domains.
+
+        Raises:
+            TriviallyInfeasibleError: A constraint or bound is violated whatever the variables are.
+            ModelError: A variable is integer or binary.
+        """
+        _check_trivial(self.trivial)
+        _check_continuous(self.variables)
+        fixed = [
+            (p, number)
+            for p, number in zip(self.parameters, self.parameter_values().tolist(), strict=True)
+            if p.is_variable_type()
+        ]
+        if fixed:
+            bounds = _declared_bounds([p for p, _ in fixed])
+            for (variable, number), low, high in zip(fixed, *(b.tolist() for b in bounds), strict=True):
+                _check_fixed(variable, number, low, high)
 
 
 def translate(model: Any, free: Iterable[Any] = ()) -> Translation:
@@ -167,7 +184,6 @@ def _translate(model: Any, free: Iterable[Any]) -> Translation:
         raise ModelError(f"model {model.name!r} has nothing to solve for: {what}; unfix or use at least one")
     order = _declaration_order(model, reader.variables)
     variables = [reader.variables[k] for k in order]
-    check_continuous(variables)
 
     builder = TapeBuilder()
     position = np.empty(order.size, dtype=np.int32)
@@ -188,7 +204,6 @@ def _translate(model: Any, free: Iterable[Any]) -> Translation:
     trivial = []
     if not keep.all():
         trivial = [constraints[k] for k in np.flatnonzero(~keep)]
-        check_trivial(trivial)
         kept_row = np.cumsum(keep) - 1
         bounds.changing = [(int(kept_row[row]), low, high) for row, low, high in bounds.changing if keep[row]]
         constraints = [constraints[k] for k in np.flatnonzero(keep)]
@@ -202,7 +217,7 @@ def _translate(model: Any, free: Iterable[Any]) -> Translation:
         outputs.append(_emit_grey_box(builder, box, nodes))
         constraints = [*constraints, *box.rows]
     zeros = np.zeros(sum(box.num_outputs for box in boxes))
-    return Translation(
+    translation = Translation(
         model=model,
         tape=builder.freeze(np.concatenate(outputs)),
         variables=variables,
@@ -215,6 +230,8 @@ def _translate(model: Any, free: Iterable[Any]) -> Translation:
         changing=bounds.changing,
         structures=structures,
     )
+    translation.check()
+    return translation
 
 
 def _emit_grey_box(builder: TapeBuilder, box: GreyBox, nodes: Array) -> Array:
@@ -270,6 +287,27 @@ def _absent(bound: Any, infinity: float) -> bool:
 def _varies(expression: Any) -> bool:
     potentially = getattr(expression, "is_potentially_variable", None)
     return potentially is not None and bool(potentially())
+
+
+def _declared_bounds(variables: list[Any]) -> tuple[Array, Array]:
+    """Bounds and domains of variables, fixed or not."""
+    # The slots behind the properties: reading those of a large model through the properties takes longer than
+    # all else that a repeated solve needs.
+    lows, highs, domains = [v._lb for v in variables], [v._ub for v in variables], [v._domain for v in variables]
+    lower, upper = _numbers(variables, lows, -np.inf), _numbers(variables, highs, np.inf)
+    domain_bounds = {id(domain): domain.bounds() for domain in {id(d): d for d in domains}.values()}
+    if any(bounds != (None, None) for bounds in domain_bounds.values()):
+        pairs = [domain_bounds[id(domain)] for domain in domains]
+        lower = np.maximum(lower, [-np.inf if low is None else low for low, _ in pairs])
+        upper = np.minimum(upper, [np.inf if high is None else high for _, high in pairs])
+    return lower, upper
+
+
+def _check_fixed(variable: Any, number: float, low: float, high: float) -> None:
+    if low - number > _TRIVIAL_TOLERANCE or number - high > _TRIVIAL_TOLERANCE:
+        raise TriviallyInfeasibleError(
+            f"{describe(variable)} is fixed to {number}, outside its bounds {low} and {high}; correct the value or the bounds"
+        )
 
 
 def _numbers(variables: list[Any], bounds: list[Any], unbounded: float) -> Array:
@@ -353,7 +391,7 @@ def _var_components(model: Any) -> Iterator[Any]:
         yield from block.component_objects(Var, descend_into=False)
 
 
-def check_continuous(variables: list[Any]) -> None:
+def _check_continuous(variables: list[Any]) -> None:
     """Check that no variable is integer or binary.
 
     Raises:
@@ -370,11 +408,11 @@ def check_continuous(variables: list[Any]) -> None:
         )
 
 
-def check_trivial(constraints: list[Any]) -> None:
+def _check_trivial(constraints: list[Any]) -> None:
     """Check constraints that hold no variable.
 
     Raises:
-        ModelError: one is violated, so that the model has no solution.
+        TriviallyInfeasibleError: one is violated.
     """
     for constraint in constraints:
         body = value(constraint.body)
@@ -384,7 +422,7 @@ def check_trivial(constraints: list[Any]) -> None:
             (high, body - high if high is not None else 0.0),
         ):
             if bound is not None and not excess <= _TRIVIAL_TOLERANCE * max(1.0, abs(bound)):
-                raise ModelError(
+                raise TriviallyInfeasibleError(
                     f"{describe(constraint)} holds no free variable and is violated: its value is {body}, its bounds are {low} and {high}; "
                     "unfix a variable in it, correct the fixed values, or deactivate it"
                 )

@@ -17,7 +17,7 @@ from pyomo.core.base.expression import Expression
 from pyomo.core.base.objective import Objective
 
 from sct_opt.adapters.pyomo.greybox import grey_box_blocks
-from sct_opt.adapters.pyomo.model import Translation, check_continuous, check_trivial
+from sct_opt.adapters.pyomo.model import Translation
 from sct_opt.nlp import NLP
 
 
@@ -78,8 +78,7 @@ class Session:
             nlp.cl, nlp.cu = translation.constraint_bounds()
         if translation.parameters:
             nlp.parameters = translation.parameter_values()
-        check_trivial(translation.trivial)
-        check_continuous(translation.variables)
+        translation.check()
 
 
 def _snapshot(model: Any) -> list[Any]:
