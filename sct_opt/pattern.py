@@ -376,6 +376,8 @@ def draw_entries(ax: Axes, shape: tuple[int, int], rows: Indices, cols: Indices,
         cols: Column of each entry.
         colors: Color number of each entry; 0, 1, 2… are told apart, -1 is gray.
     """
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - optional and slow to import
+
     height, width = (max(1, min(length, _PLOT_PIXELS)) for length in shape)
     image = np.full((height, width, 3), 255, np.uint8)
     y = rows.astype(np.int64) * height // max(1, shape[0])
@@ -383,6 +385,8 @@ def draw_entries(ax: Axes, shape: tuple[int, int], rows: Indices, cols: Indices,
     image[y, x] = _palette(int(colors.max(initial=0)) + 1)[colors]
     extent = (-0.5, max(1, shape[1]) - 0.5, max(1, shape[0]) - 0.5, -0.5)
     ax.imshow(image, extent=extent, interpolation="nearest", aspect="equal")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _palette(n_colors: int) -> NDArray[np.uint8]:

@@ -45,9 +45,9 @@ def without_unused_colors(graph: Graph, colors: Ints, decompression: str) -> Int
     else:
         solved = kernels.peel(graph.indptr, graph.indices, graph.mirror, colors)[0]
         needed[here[solved[~free[solved]]]] = True
+    free &= ~(needed[here] | needed[there])
     choices = np.unique(here[free].astype(np.int64) * needed.size + there[free])
-    for color in _cover(choices // needed.size, choices % needed.size, needed):
-        needed[color] = True
+    needed[_cover(choices // needed.size, choices % needed.size)] = True
     if needed.all():
         return colors
     number = np.where(needed, np.cumsum(needed) - 1, -1).astype(np.int32)
@@ -55,11 +55,9 @@ def without_unused_colors(graph: Graph, colors: Ints, decompression: str) -> Int
     return number[palette]
 
 
-def _cover(ends: NDArray[np.int64], other_ends: NDArray[np.int64], needed: NDArray[np.bool_]) -> list[int]:
-    """Choose colors greedily so that every pair has one that is chosen or needed anyway; the pairs are listed twice."""
+def _cover(ends: NDArray[np.int64], other_ends: NDArray[np.int64]) -> list[int]:
+    """Choose colors greedily so that every pair has one that is chosen; the pairs are listed both ways."""
     chosen: list[int] = []
-    open_pairs = ~(needed[ends] | needed[other_ends])
-    ends, other_ends = ends[open_pairs], other_ends[open_pairs]
     while ends.size:
         color = int(np.bincount(ends).argmax())
         chosen.append(color)

@@ -41,13 +41,13 @@ def draw_coloring(coloring: ColoringResult) -> Figure:
         ax = next(beside)
         kept, color = _kept(coloring.column_colors[cols], coloring.entry_colors, 0)
         draw_entries(ax, (m, coloring.num_column_colors), rows[kept], coloring.column_colors[cols[kept]], color)
-        ax.set_title(f"compressed: {coloring.num_column_colors} column colors")
+        ax.set_title(f"{coloring.num_column_colors} compressed columns")
         ax.set_aspect("auto")
     if coloring.num_row_colors:
         ax = next(beside)
         kept, color = _kept(coloring.row_colors[rows], coloring.entry_colors, offset)
         draw_entries(ax, (coloring.num_row_colors, n), coloring.row_colors[rows[kept]], cols[kept], color)
-        ax.set_title(f"compressed: {coloring.num_row_colors} row colors")
+        ax.set_title(f"{coloring.num_row_colors} compressed rows")
         ax.set_aspect("auto")
     return figure
 
