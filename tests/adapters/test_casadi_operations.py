@@ -404,6 +404,19 @@ def test_linear_solves_with_sparse_matrices(transposed):
     np.testing.assert_allclose(sparse.hessian_values(x, w), hessian[np.ix_(keep, keep)][rows, cols], atol=1e-12)
 
 
+@pytest.mark.parametrize("count", [5, 400])
+def test_independent_calls_of_one_function_are_evaluated_at_once(count):
+    table = casadi.interpolant("table", "bspline", [GRID], np.sin(GRID))
+    x = casadi.MX.sym("x", count)
+    looped = casadi.Function("looped", [x], [casadi.vertcat(*[table(x[k]) * x[k - 1] for k in range(1, count)])])
+    mapped = casadi.Function("mapped", [x], [table.map(count)(x.T)])
+    for function, sites in ((looped.expand(), 1), (mapped, 1)):
+        d = derivatives_of(function)
+        assert len(d.tape.sites) == sites
+    agree(looped.expand(), points=1)
+    agree(mapped, points=1)
+
+
 class Cubic(casadi.Callback):
     def __init__(self, options):
         casadi.Callback.__init__(self)

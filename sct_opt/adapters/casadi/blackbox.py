@@ -20,6 +20,7 @@ class FunctionBox:
 
     Args:
         function: any CasADi function that CasADi can differentiate twice.
+        instances: evaluate so many calls at once; their arguments and results follow each other.
 
     Raises:
         ModelError: CasADi cannot differentiate the function.
@@ -30,7 +31,7 @@ class FunctionBox:
     (array([6.]), array([3., 2.]))
     """
 
-    def __init__(self, function: casadi.Function) -> None:
+    def __init__(self, function: casadi.Function, instances: int = 1) -> None:
         self.name = str(function.name())
         self.function = function
         z = casadi.MX.sym("z", function.nnz_in())
@@ -41,27 +42,27 @@ class FunctionBox:
             first += count
         results = function.call(args)
         y = casadi.vertcat(*[casadi.vec(casadi.MX(result).nz[:]) for result in results])
-        self.num_outputs = int(y.numel())
-        self._argument = z
-        self._result = y
-        self._value = _Buffered(casadi.Function("value", [z], [y]))
+        inputs, outputs = int(z.numel()), int(y.numel())
+        self.num_outputs = outputs * instances
+        self._value = _Buffered(casadi.Function("value", [z], [y]), instances)
         try:
             jacobian = casadi.jacobian(y, z)
         except RuntimeError as error:
             raise _no_derivative(self.name, "first", error) from error
         rows, cols = (np.array(part, dtype=np.int64) for part in jacobian.sparsity().get_triplet())
-        self._jacobian_order = np.lexsort((cols, rows))
-        self.jacobian_rows = rows[self._jacobian_order]
-        self.jacobian_cols = cols[self._jacobian_order]
-        self._jacobian = _Buffered(casadi.Function("jacobian", [z], [jacobian]))
-        weights = casadi.MX.sym("w", self.num_outputs)
+        order = np.lexsort((cols, rows))
+        self._jacobian_order = _repeated(order, instances, order.size)
+        self.jacobian_rows = _repeated(rows[order], instances, outputs)
+        self.jacobian_cols = _repeated(cols[order], instances, inputs)
+        self._jacobian = _Buffered(casadi.Function("jacobian", [z], [jacobian]), instances)
+        weights = casadi.MX.sym("w", outputs)
         try:
             hessian = casadi.tril(casadi.jacobian(casadi.jtimes(y, z, weights, True), z))
-            self._hessian = _Buffered(casadi.Function("hessian", [z, weights], [hessian]))
+            self._hessian = _Buffered(casadi.Function("hessian", [z, weights], [hessian]), instances)
         except RuntimeError as error:
             raise _no_derivative(self.name, "second", error) from error
         rows, cols = (np.array(part, dtype=np.int64) for part in hessian.sparsity().get_triplet())
-        self.hessian_rows, self.hessian_cols = rows, cols
+        self.hessian_rows, self.hessian_cols = _repeated(rows, instances, inputs), _repeated(cols, instances, inputs)
 
     def value(self, args: Array) -> Array:
         """All outputs' nonzeros."""
@@ -144,19 +145,31 @@ class LinearSolve:
         return np.concatenate([mixed.ravel(), (both + both.T)[self._lower]])
 
 
-class _Buffered:
-    """A one-output CasADi function called through CasADi's memory buffers: microseconds instead of tens of them."""
+def _repeated(positions: Array, instances: int, stride: int) -> Array:
+    return (np.arange(instances)[:, None] * stride + positions[None, :]).ravel()
 
-    def __init__(self, function: casadi.Function) -> None:
-        self.function = function
-        self._args = [np.zeros(function.nnz_in(i)) for i in range(function.n_in())]
-        self._result = np.zeros(function.nnz_out(0))
-        self._buffer, self._evaluate = function.buffer()
+
+class _Buffered:
+    """A one-output CasADi function called through CasADi's memory buffers: microseconds instead of tens of them.
+
+    The last result is kept: IPOPT asks for values and derivatives at the same point one after the other.
+    """
+
+    def __init__(self, function: casadi.Function, instances: int) -> None:
+        self.function = function if instances == 1 else function.map(instances)
+        self._args = [np.full(self.function.nnz_in(i), np.nan) for i in range(self.function.n_in())]
+        self._result = np.zeros(self.function.nnz_out(0))
+        self._buffer, self._evaluate = self.function.buffer()
         for i, arg in enumerate(self._args):
             self._buffer.set_arg(i, arg.data)
         self._buffer.set_res(0, self._result.data)
 
     def __call__(self, *args: Array) -> Array:
+        if not all(np.array_equal(mine, given) for mine, given in zip(self._args, args, strict=True)):
+            self._compute(args)
+        return self._result.copy()
+
+    def _compute(self, args: tuple[Array, ...]) -> None:
         for mine, given in zip(self._args, args, strict=True):
             mine[:] = given
         try:
@@ -165,8 +178,8 @@ class _Buffered:
             failed = True  # an integrator that gave up, say; CasADi has printed why
         else:
             failed = bool(self._buffer.ret())
-        # as with CasADi's own solvers: not a number, so IPOPT shortens its step
-        return np.full_like(self._result, np.nan) if failed else self._result.copy()
+        if failed:  # as with CasADi's own solvers: not a number, so IPOPT shortens its step
+            self._result[:] = np.nan
 
 
 def _no_derivative(name: str, which: str, error: Exception) -> ModelError:

@@ -58,7 +58,9 @@ class Walker:
             info = function.info()
             if not (info["project_in"] or info["project_out"]):
                 return self._switch(info["f"], info["f_def"], args)
-        results = self.black_box(self._box_of(function), args)
+        instances = max((ids.shape[0] for ids in args), default=1)
+        ids = _beside([np.broadcast_to(part, (instances, part.shape[1])) for part in args])
+        results = self.builder.call(self._box_of(function, instances), ids.ravel()).reshape(instances, -1)
         return np.split(results, np.cumsum([function.nnz_out(i) for i in range(function.n_out())])[:-1], axis=1)
 
     # -- functions ---------------------------------------------------------------------------------------------
@@ -146,10 +148,10 @@ class Walker:
             ]
         return results
 
-    def _box_of(self, function: casadi.Function) -> FunctionBox:
-        key = function.__hash__()
+    def _box_of(self, function: casadi.Function, instances: int) -> FunctionBox:
+        key = (function.__hash__(), instances)
         if key not in self.boxes:
-            self.boxes[key] = FunctionBox(function)
+            self.boxes[key] = FunctionBox(function, instances)
         return self.boxes[key]
 
     def black_box(self, box: BlackBox, args: Sequence[Array]) -> Array:

@@ -237,8 +237,8 @@ def emit(builder: TapeBuilder, function: casadi.Function, arguments: Sequence[Ar
         )
     node[constants] = builder.constants(values)
 
-    boxes: dict[int, FunctionBox] = {}
     elements: Any = function.instructions_sx() if calls.size else None
+    called = [elements[int(k)].which_function() for k in calls]
     plain = (kind == _ONE) | (kind == _TWO)
     for level in range(int(stage.max(initial=0)) + 1):
         order = np.flatnonzero(plain & (stage[:count] == level)).astype(np.int64)
@@ -254,14 +254,16 @@ def emit(builder: TapeBuilder, function: casadi.Function, arguments: Sequence[Ar
             chosen = np.flatnonzero((listing.operation == operation) & (stage[:count] == level + 1))
             if chosen.size:
                 node[chosen] = _emit_special(builder, operation, node[arg0[chosen]], node[arg1[chosen]])
-        for j in np.flatnonzero(stage[calls] == level):
-            called = elements[int(calls[j])].which_function()
-            args = call_args[in_ptr[j] : in_ptr[j + 1]]
+        groups: dict[int, list[int]] = {}
+        for j in np.flatnonzero(stage[calls] == level).tolist():
+            groups.setdefault(called[j].__hash__(), []).append(j)
+        for members in groups.values():
+            # independent calls of one function are evaluated at once
+            args = np.stack([call_args[in_ptr[j] : in_ptr[j + 1]] for j in members])
             ids = np.where(args >= 0, node[args], builder.constant(0.0)).astype(np.int32)
-            key = called.__hash__()
-            if key not in boxes:
-                boxes[key] = FunctionBox(called)
-            node[count + out_ptr[j] : count + out_ptr[j + 1]] = builder.call(boxes[key], ids)
+            results = builder.call(FunctionBox(called[members[0]], len(members)), ids.ravel())
+            for j, result in zip(members, results.reshape(len(members), -1), strict=True):
+                node[count + out_ptr[j] : count + out_ptr[j + 1]] = result
     return _collect(builder, function, listing, node, arg0)
 
 
