@@ -221,12 +221,26 @@ def _compacted(
     np.cumsum([s.args.size for s in sites], out=site_ptr[1:])
     site_arg = np.concatenate([s.args for s in sites]).astype(np.int32) if sites else np.zeros(0, dtype=np.int32)
     blocks = np.array([[s.first, s.first + s.function.num_outputs] for s in sites], dtype=np.int64).reshape(-1, 2)
-    live, constant_live = kernels.mark_live(opcode, arg0, arg1, row_ptr, row_arg, site_ptr, site_arg, blocks, outputs, constants.size, kernels.ARITY)
-    new_id, new_constant, size = kernels.renumber(opcode, arg0, live, constant_live, num_inputs, parameters.size)
+    live = np.zeros(opcode.size, dtype=bool)
+    constant_live = np.zeros(constants.size, dtype=bool)
+    operations, rows, terms = kernels.mark_live(
+        opcode, arg0, arg1, row_ptr, row_arg, site_ptr, site_arg, blocks, outputs, kernels.KIND, live, constant_live
+    )
     used = constants[constant_live]
-    first_operation = num_inputs + parameters.size + used.size
-    code, out0, out1, ptr, args, coefs, consts = kernels.compact(
-        opcode, arg0, arg1, row_ptr, row_arg, row_coef, row_const, new_id, new_constant, first_operation, size, kernels.ARITY
+    first_constant = num_inputs + parameters.size
+    first_operation = first_constant + used.size
+    size = first_operation + operations
+    new_constant = np.where(constant_live, first_constant - 1 + np.cumsum(constant_live), -1).astype(np.int32)
+    new_id = np.empty(opcode.size, dtype=np.int32)
+    code = np.empty(size, dtype=np.uint8)
+    out0, out1 = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
+    out0[:first_operation] = 0
+    out1[:first_operation] = 0
+    ptr, args = np.empty(rows + 1, dtype=np.int64), np.empty(terms, dtype=np.int32)
+    coefs, consts = np.empty(terms), np.empty(rows)
+    kernels.compact(
+        opcode, arg0, arg1, row_ptr, row_arg, row_coef, row_const, live, kernels.KIND, new_constant, num_inputs, first_operation,
+        new_id, code, out0, out1, ptr, args, coefs, consts,
     )
     code[:num_inputs] = INPUT
     code[num_inputs : num_inputs + parameters.size] = PARAMETER

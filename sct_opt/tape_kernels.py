@@ -7,33 +7,95 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from sct_opt.ops import AFFINE, BLACKBOX, CONSTANT, FLAG_A, FLAG_AA, FLAG_AB, FLAG_B, FLAG_BB, INPUT, OPS, PARAMETER, SELECT
+from sct_opt.ops import (
+    AFFINE,
+    BLACKBOX,
+    CONSTANT,
+    FLAG_A,
+    FLAG_AA,
+    FLAG_AB,
+    FLAG_B,
+    FLAG_BB,
+    INPUT,
+    OPS,
+    PARAMETER,
+    SELECT,
+)
 
 Array = np.ndarray[Any, Any]
 
-ARITY = np.array([op.arity for op in OPS], dtype=np.int8)
+
+# How the arguments of an operator are held: none, one id, two ids, a row of the side arrays, a row of a call site.
+_LEAF, _ONE, _TWO, _ROW, _SITE = range(5)
+KIND = np.array([{0: _LEAF, 1: _ONE, 2: _TWO, -1: _ROW}[op.arity] for op in OPS], dtype=np.uint8)
+KIND[BLACKBOX] = _SITE
 
 
 @njit(cache=True, nogil=True)
 def mark_live(
-    opcode: Array, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, site_ptr: Array, site_arg: Array, site_block: Array, outputs: Array, num_constants: int, arity: Array
-) -> tuple[Array, Array]:
-    """Mark nodes and constants from which an output can be reached (constants are negative ids)."""
-    live = np.zeros(opcode.size, dtype=np.bool_)
-    constant_live = np.zeros(num_constants, dtype=np.bool_)
+    opcode: Array,
+    arg0: Array,
+    arg1: Array,
+    row_ptr: Array,
+    row_arg: Array,
+    site_ptr: Array,
+    site_arg: Array,
+    site_block: Array,
+    outputs: Array,
+    kind: Array,
+    live: Array,
+    constant_live: Array,
+) -> tuple[int, int, int]:
+    """Mark nodes and constants (negative ids) from which an output can be reached; count operations, rows, terms.
+
+    The flags come zeroed: NumPy asks the system for large pages, Numba does not, and page faults would take most of the time.
+    """
+    operations = 0
+    rows = 0
+    terms = 0
     for k in range(outputs.size):
         if outputs[k] >= 0:
             live[outputs[k]] = True
         else:
             constant_live[-outputs[k] - 1] = True
     for i in range(opcode.size - 1, -1, -1):
-        code = opcode[i]
-        if not live[i] or code == INPUT or code == PARAMETER:
+        if not live[i]:
             continue
-        if code == BLACKBOX:
+        held = kind[opcode[i]]
+        if held == _LEAF:
+            continue
+        operations += 1
+        if held <= _TWO:
+            a = arg0[i]
+            if a >= 0:
+                live[a] = True
+            else:
+                constant_live[-a - 1] = True
+            if held == _TWO:
+                b = arg1[i]
+                if b >= 0:
+                    live[b] = True
+                else:
+                    constant_live[-b - 1] = True
+            continue
+        rows += 1
+        for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
+            terms += 1
+            if held == _SITE:
+                continue
+            a = row_arg[k]
+            if a >= 0:
+                live[a] = True
+            else:
+                constant_live[-a - 1] = True
+        if held == _SITE:
             site = arg1[i]
-            # All outputs of one call stay together: they are evaluated by one call.
+            # All outputs of one call stay together: they are evaluated by one call.  Later ones have been passed.
             for k in range(site_block[site, 0], site_block[site, 1]):
+                if k > i and not live[k]:
+                    operations += 1
+                    rows += 1
+                    terms += row_ptr[arg0[k] + 1] - row_ptr[arg0[k]]
                 live[k] = True
             for k in range(site_ptr[site], site_ptr[site + 1]):
                 a = site_arg[k]
@@ -41,47 +103,7 @@ def mark_live(
                     live[a] = True
                 else:
                     constant_live[-a - 1] = True
-        elif code == AFFINE or code == SELECT:
-            for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
-                a = row_arg[k]
-                if a >= 0:
-                    live[a] = True
-                else:
-                    constant_live[-a - 1] = True
-        else:
-            a = arg0[i]
-            if a >= 0:
-                live[a] = True
-            else:
-                constant_live[-a - 1] = True
-            if arity[code] == 2:
-                b = arg1[i]
-                if b >= 0:
-                    live[b] = True
-                else:
-                    constant_live[-b - 1] = True
-    return live, constant_live
-
-
-@njit(cache=True, nogil=True)
-def renumber(opcode: Array, arg0: Array, live: Array, constant_live: Array, num_inputs: int, num_parameters: int) -> tuple[Array, Array, int]:
-    """New ids: inputs, parameters, live constants, live operations in their old order."""
-    new_id = np.full(opcode.size, -1, dtype=np.int32)
-    new_constant = np.full(constant_live.size, -1, dtype=np.int32)
-    following = num_inputs + num_parameters
-    for k in range(constant_live.size):
-        if constant_live[k]:
-            new_constant[k] = following
-            following += 1
-    for i in range(opcode.size):
-        if opcode[i] == INPUT:
-            new_id[i] = arg0[i]
-        elif opcode[i] == PARAMETER:
-            new_id[i] = num_inputs + arg0[i]
-        elif live[i]:
-            new_id[i] = following
-            following += 1
-    return new_id, new_constant, following
+    return operations, rows, terms
 
 
 @njit(cache=True, nogil=True)
@@ -102,51 +124,56 @@ def compact(
     row_arg: Array,
     row_coef: Array,
     row_const: Array,
-    new_id: Array,
+    live: Array,
+    kind: Array,
     new_constant: Array,
+    num_inputs: int,
     first_operation: int,
-    size: int,
-    arity: Array,
-) -> tuple[Array, Array, Array, Array, Array, Array, Array]:
-    """Write the live nodes under their new ids."""
-    out_code = np.empty(size, dtype=np.uint8)
-    out0 = np.zeros(size, dtype=np.int32)
-    out1 = np.zeros(size, dtype=np.int32)
-    rows = 0
-    terms = 0
-    for i in range(opcode.size):
-        if new_id[i] >= first_operation and arity[opcode[i]] == -1:
-            rows += 1
-            terms += row_ptr[arg0[i] + 1] - row_ptr[arg0[i]]
-    out_ptr = np.zeros(rows + 1, dtype=np.int64)
-    out_arg = np.empty(terms, dtype=np.int32)
-    out_coef = np.empty(terms, dtype=np.float64)
-    out_const = np.empty(rows, dtype=np.float64)
+    new_id: Array,
+    out_code: Array,
+    out0: Array,
+    out1: Array,
+    out_ptr: Array,
+    out_arg: Array,
+    out_coef: Array,
+    out_const: Array,
+) -> None:
+    """Write the live nodes under new ids: inputs, parameters, live constants, live operations in their old order."""
+    j = first_operation
     r = 0
     t = 0
+    out_ptr[0] = 0
     for i in range(opcode.size):
-        j = new_id[i]
-        if j < first_operation:
-            continue
         code = opcode[i]
+        held = kind[code]
+        if held == _LEAF:
+            new_id[i] = arg0[i] if code == INPUT else num_inputs + arg0[i]
+            continue
+        if not live[i]:
+            new_id[i] = -1
+            continue
         out_code[j] = code
-        if arity[code] == -1:
+        a = arg0[i]
+        if held <= _TWO:
+            a = new_id[a] if a >= 0 else new_constant[-a - 1]
+            out0[j] = a
+            out1[j] = a
+            if held == _TWO:
+                b = arg1[i]
+                out1[j] = new_id[b] if b >= 0 else new_constant[-b - 1]
+        else:
             out0[j] = r
             out1[j] = arg1[i]
-            for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
-                a = row_arg[k]
-                out_arg[t] = new_id[a] if a >= 0 else new_constant[-a - 1]
+            for k in range(row_ptr[a], row_ptr[a + 1]):
+                b = row_arg[k]
+                out_arg[t] = new_id[b] if b >= 0 else new_constant[-b - 1]
                 out_coef[t] = row_coef[k]
                 t += 1
-            out_const[r] = row_const[arg0[i]]
+            out_const[r] = row_const[a]
             r += 1
             out_ptr[r] = t
-        else:
-            a = arg0[i]
-            out0[j] = new_id[a] if a >= 0 else new_constant[-a - 1]
-            b = arg1[i] if arity[code] == 2 else a
-            out1[j] = new_id[b] if b >= 0 else new_constant[-b - 1]
-    return out_code, out0, out1, out_ptr, out_arg, out_coef, out_const
+        new_id[i] = j
+        j += 1
 
 
 @njit(cache=True, nogil=True)
