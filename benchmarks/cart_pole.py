@@ -265,7 +265,9 @@ def _problem(intervals: int, simpson: bool) -> Problem:
             ),
             Variant("CasADi SX", "casadi", lambda: casadi("SX", intervals, simpson)),
             Variant("CasADi MX, map", "casadi", lambda: casadi("MX", intervals, simpson)),
-            Variant("CasADi SX, loops", "casadi", lambda: casadi_loops("SX", intervals, simpson), source="loop"),
+            Variant(
+                "CasADi SX, loops", "casadi", lambda: casadi_loops("SX", intervals, simpson), limit=2_000, source="loop"
+            ),
             Variant(
                 "CasADi MX, loops", "casadi", lambda: casadi_loops("MX", intervals, simpson), limit=1_000, source="loop"
             ),

@@ -19,6 +19,7 @@ METRICS = {
     "H": "Hessian",
     "pattern": "pattern detection",
     "process": "whole process",
+    "CPU": "its CPU time",
 }
 """Metrics of rows, and what charts call them."""
 
