@@ -123,6 +123,8 @@ def _united(patterns: Iterable[SparsityPattern]) -> SparsityPattern:
 
 
 def _point(x: ArrayLike) -> Array:
+    if x is None:
+        raise ShapeError("x is None; give an array of the function's input shape, np.zeros(n) for n inputs")
     try:
         return np.array(x, dtype=float)
     except (TypeError, ValueError):
@@ -377,7 +379,8 @@ def minimize(
     """
     arguments = args if isinstance(args, tuple) else (args,)
     start = np.atleast_1d(np.asarray(x0, dtype=float))
-    given = [constraints] if _is_constraint(constraints) else list(constraints)
+    constraints = () if constraints is None else constraints
+    given = [constraints] if _is_constraint(constraints) or callable(constraints) else list(constraints)
     blocks = [_block(constraint) for constraint in given]
     nlp = assemble(_with_args(fun, arguments), start, blocks, _variable_bounds(bounds, start))
     ipopt_options: dict[str, Any] = {} if tol is None else {"tol": tol}

@@ -235,10 +235,17 @@ class _Callbacks:
         self.nonfinite: tuple[Any, ...] | None = None
         self.calls = dict.fromkeys(("objective", "gradient", "constraints", "jacobian", "hessian", "callback"), 0)
         self.seconds = dict.fromkeys(self.calls, 0.0)
-        self.jacobianstructure = nlp.jacobianstructure
         # Without them cyipopt lets IPOPT approximate the Hessian.
         self.hessianstructure = nlp.hessianstructure if exact else None
         self.hessian = self._hessian if exact else None
+
+        # IPOPT refuses constraints whose Jacobian has no entry at all; then one explicit zero stands in.
+        self.lone_zero = nlp.m > 0 and nlp.jacobian_pattern.nnz == 0
+
+    def jacobianstructure(self) -> tuple[Array, Array]:
+        if self.lone_zero:
+            return np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.int32)
+        return self.nlp.jacobianstructure()
 
     def _evaluated(self, kind: str, *args: Any) -> Any:
         if self.error is not None:
@@ -273,7 +280,8 @@ class _Callbacks:
         return self._derivative("gradient", x)
 
     def jacobian(self, x: Array) -> Array:
-        return self._derivative("jacobian", x)
+        values = self._derivative("jacobian", x)
+        return np.zeros(1) if self.lone_zero else values
 
     def _hessian(self, x: Array, lagrange: Array, obj_factor: float) -> Array:
         return self._derivative("hessian", x, lagrange, obj_factor)
