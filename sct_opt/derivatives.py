@@ -204,6 +204,15 @@ class Derivatives:
         return engine if engine.blocks or engine.leftover is None else None
 
     @property
+    def has_programs(self) -> bool:
+        """Whether programs evaluate these derivatives, or part of them."""
+        return self._engine is not None
+
+    def part(self, start: int, stop: int) -> Part:
+        """Outputs ``start … stop-1`` with the same interface."""
+        return Part(self, start, stop)
+
+    @property
     def parameters(self) -> Array:
         """Values of the parameters; change them in place or assign, the next evaluation sees it."""
         return self._parameters
@@ -313,19 +322,12 @@ class Derivatives:
         x, w = self._point(x), _vector(w, self.tape.num_outputs, "w")
         if self._engine is None:
             return self._swept.vjp(x, w)
-        touched = np.flatnonzero(w)
-        # one output's gradient is wanted more often than any other product
-        start, stop = (int(touched[0]), int(touched[-1]) + 1) if touched.size == 1 else (0, self.tape.num_outputs)
-        values = self.jacobian_values(x, start, stop)
-        if not np.isfinite(values).all():
-            return self._swept.vjp(x, w)
-        pattern = self.jacobian_pattern
-        out = np.empty(self.tape.num_inputs)
-        first = pattern.indptr[start]
-        self._engine.products.column_products(
-            pattern.indptr[start : stop + 1] - first, pattern.indices[first:], values, w[start:stop], out
+        values = self.jacobian_values(x)
+        return (
+            _transposed_product(self.jacobian_pattern, values, w)
+            if np.isfinite(values).all()
+            else self._swept.vjp(x, w)
         )
-        return out
 
     def hvp(self, x: Array, weights: Array, v: Array) -> Array:
         """Hessian of ``weights @ outputs`` times ``v``, shape ``(num_inputs,)``."""
@@ -373,6 +375,99 @@ class Derivatives:
 
     def _point(self, x: Array) -> Array:
         return _vector(x, self.tape.num_inputs, "x")
+
+
+class Part:
+    """Some consecutive outputs of `Derivatives`, with the same interface; programs are found once for the whole.
+
+    Args:
+        whole: derivatives of all outputs.
+        start: first output.
+        stop: the output behind the last one.
+
+    >>> from sct_opt.ops import OPCODE
+    >>> from sct_opt.tape import TapeBuilder
+    >>> builder = TapeBuilder()
+    >>> whole = Derivatives(builder.freeze(builder.unary(OPCODE["square"], builder.inputs(3))))
+    >>> part = Part(whole, 1, 3)
+    >>> part.jacobian_pattern.coo(), part.jacobian_values(np.array([1.0, 2.0, 3.0])).tolist()
+    ((array([0, 1], dtype=int32), array([1, 2], dtype=int32)), [4.0, 6.0])
+    """
+
+    def __init__(self, whole: Derivatives, start: int, stop: int) -> None:
+        self.whole = whole
+        self.start = start
+        self.stop = stop
+
+    @cached_property
+    def tape(self) -> Tape:
+        """The tape of these outputs alone."""
+        return self.whole.tape.restrict(slice(self.start, self.stop))
+
+    @cached_property
+    def _compressed(self) -> CompressedDerivatives:
+        return CompressedDerivatives(self.tape)
+
+    @property
+    def _swept(self) -> CompressedDerivatives:
+        if self.whole.parameters.size:
+            self._compressed.parameters[:] = self.whole.parameters
+        return self._compressed
+
+    @property
+    def parameters(self) -> Array:
+        """The parameters of the whole."""
+        return self.whole.parameters
+
+    @parameters.setter
+    def parameters(self, values: Array) -> None:
+        self.whole.parameters = values
+
+    @cached_property
+    def jacobian_pattern(self) -> SparsityPattern:
+        """These rows of the whole's Jacobian."""
+        if not self.whole.has_programs:
+            return self._compressed.jacobian_pattern
+        pattern = self.whole.jacobian_pattern
+        first, last = pattern.indptr[self.start], pattern.indptr[self.stop]
+        indptr = pattern.indptr[self.start : self.stop + 1] - first
+        return SparsityPattern((self.stop - self.start, pattern.shape[1]), indptr, pattern.indices[first:last])
+
+    @property
+    def jacobian_coloring(self) -> ColoringResult:
+        """Coloring that compresses these rows."""
+        return self._compressed.jacobian_coloring
+
+    def values(self, x: Array) -> Array:
+        """These outputs at ``x``."""
+        return self.whole.values(x, self.start, self.stop) if self.whole.has_programs else self._swept.values(x)
+
+    def jacobian_values(self, x: Array) -> Array:
+        """Values of these rows in the CSR order of `jacobian_pattern`."""
+        if not self.whole.has_programs:
+            return self._swept.jacobian_values(x)
+        return self.whole.jacobian_values(x, self.start, self.stop)
+
+    def vjp(self, x: Array, w: Array) -> Array:
+        """Transposed Jacobian times ``w``."""
+        if not self.whole.has_programs:
+            return self._swept.vjp(x, w)
+        values = self.jacobian_values(x)
+        if not np.isfinite(values).all():
+            return self._swept.vjp(x, w)
+        return _transposed_product(self.jacobian_pattern, values, _vector(w, self.stop - self.start, "w"))
+
+    def jvp(self, x: Array, v: Array) -> Array:
+        """Jacobian times ``v``."""
+        return self._swept.jvp(x, v)
+
+
+def _transposed_product(pattern: SparsityPattern, values: Array, w: Array) -> Array:
+    from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
+
+    out = np.empty(pattern.shape[1])
+    table_kernels.column_products(pattern.indptr, pattern.indices, values, w, out)
+    return out
 
 
 def _seed(colors: Array | None, size: int) -> Array:

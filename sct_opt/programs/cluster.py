@@ -21,6 +21,10 @@ MAX_CLUSTER_ROOTS = 64
 MAX_SHARING = 40
 """Nodes that more roots than this reach are evaluated in each cluster rather than tying all of them together."""
 
+FEW_INSTANCES = 6
+MANY_PROGRAMS = 24
+"""More programs than this with fewer than ``FEW_INSTANCES`` instances each: sums are taken apart to find what repeats."""
+
 _ROOT = 256
 
 
@@ -101,10 +105,83 @@ def discover(tape: Tape) -> Discovery:
     >>> [(p.instances, p.inputs.shape[0]) for p in found.programs]
     [(99, 2)]
     """
-    from sct_opt.programs import cluster_kernels, table_kernels, walk_kernels  # noqa: PLC0415 - Numba is imported at first use
-
     walk = walkable(tape)
-    split = split_outputs(walk)
+    walked = _walked(walk, split_outputs(walk))
+    odd = walked.odd_roots()
+    if odd.size:
+        walked = _walked(walk, split_outputs(walk, odd))
+    return walked.discovery()
+
+
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """Clusters after the walk; see `walk_kernels.walk` for the arrays.
+
+    Attributes:
+        order: roots, cluster by cluster.
+        cluster_ptr: where each cluster begins.
+        leftover: roots too large for programs.
+    """
+
+    tape: Tape
+    split: Split
+    order: Array
+    cluster_ptr: Array
+    leftover: Array
+    program: Array
+    tokens: Array
+    token_ptr: Array
+    sources: tuple[Array, Array, Array]
+    shape: Array
+    begin: Array
+
+    def odd_roots(self) -> Array:
+        """Linear roots of programs with few instances, if there are many that have hardly one.
+
+        Sums of differing numbers of terms, such as balances at the nodes of a network, are to be taken apart: their
+        terms repeat though they do not.
+        """
+        counts = np.bincount(self.program, minlength=self.token_ptr.size - 1)
+        if np.count_nonzero(counts < FEW_INSTANCES) <= MANY_PROGRAMS:
+            return np.zeros(0, dtype=np.int32)
+        odd = counts < max(FEW_INSTANCES, int(counts.max()) // 10)
+        roots = self.split.roots[self.order[np.repeat(odd[self.program], np.diff(self.cluster_ptr))]]
+        found: Array = roots[self.split.linear[roots] == 1]
+        return found
+
+    def discovery(self) -> Discovery:
+        """Tables of all programs."""
+        from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
+
+        by_program = np.argsort(self.program, kind="stable")
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(self.program, minlength=self.token_ptr.size - 1))])
+        targets = _Targets(self.split, self.tape.num_outputs)
+        begins = [self.begin[:, k].copy() for k in range(3)]
+        programs = []
+        total = 0
+        for p in range(self.token_ptr.size - 1):
+            instances = by_program[bounds[p] : bounds[p + 1]]
+            nodes, roots, widths = _decoded(self.tokens[self.token_ptr[p] : self.token_ptr[p + 1]].tolist())
+            root_ids = np.ascontiguousarray(
+                self.order[self.cluster_ptr[instances][None, :] + np.arange(len(roots))[:, None]]
+            )
+            inputs, parameters, numbers = (
+                table_kernels.columns(source, begins[k], instances, int(self.shape[p, k]))
+                for k, source in enumerate(self.sources)
+            )
+            target_row, target_coef = targets.tables(root_ids, widths)
+            found = Program(nodes, roots, widths, inputs, parameters, numbers, target_row, target_coef, root_ids)
+            total += found.operations * found.instances
+            programs.append(found)
+        programs.sort(key=lambda found: -found.instances)
+        return Discovery(self.tape, self.split, tuple(programs), self.leftover, total)
+
+
+def _walked(walk: Walkable, split: Split) -> _Walked:
+    """Cluster the roots of a split and walk the clusters."""
+    from sct_opt.programs import cluster_kernels, walk_kernels  # noqa: PLC0415 - Numba is imported at first use
+
+    tape = walk.tape
     if split.forest:
         sizes = np.where(split.roots < tape.first_operation, 0, split.tree[split.roots])
     else:
@@ -112,16 +189,11 @@ def discover(tape: Tape) -> Discovery:
     counts = np.bincount(split.target_root, minlength=split.roots.size)
     small = (sizes <= MAX_CONE) & (counts <= MAX_TARGETS)
     label = _labels(walk, split, small)
-    widths = _widths(counts, split.dissolved)
     members = np.flatnonzero(small)
     order = members[np.argsort(label[members], kind="stable")].astype(np.int32)
     by_label = label[order]
-    first = (
-        np.flatnonzero(np.concatenate([[True], by_label[1:] != by_label[:-1]]))
-        if order.size
-        else np.zeros(0, dtype=np.int64)
-    )
-    cluster_ptr = np.append(first, order.size).astype(np.int64)
+    first = np.flatnonzero(by_label[1:] != by_label[:-1]) + 1
+    cluster_ptr = np.concatenate([[0], first, [order.size]] if order.size else [[0]]).astype(np.int64)
     program, tokens, token_ptr, inputs, parameters, numbers, shape, begin = walk_kernels.walk(
         *walk.structure,
         *walk.rows,
@@ -130,30 +202,25 @@ def discover(tape: Tape) -> Discovery:
         tape.num_inputs + tape.num_parameters,
         tape.first_operation,
         split.roots,
-        widths,
+        _widths(counts, split.dissolved),
         cluster_ptr,
         order,
         np.array([op.arity for op in OPS], dtype=np.int32),
     )
-    by_program = np.argsort(program, kind="stable")
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(program, minlength=token_ptr.size - 1))])
-    targets = _Targets(split, counts, tape.num_outputs)
-    programs = []
-    total = 0
-    for p in range(token_ptr.size - 1):
-        instances = by_program[bounds[p] : bounds[p + 1]]
-        nodes, roots, root_widths = _decoded(tokens[token_ptr[p] : token_ptr[p + 1]].tolist())
-        root_ids = np.ascontiguousarray(order[cluster_ptr[instances][None, :] + np.arange(len(roots))[:, None]])
-        tables = [
-            table_kernels.columns(source, begin[:, k].copy(), instances, int(shape[p, k]))
-            for k, source in enumerate((inputs, parameters, numbers))
-        ]
-        target_row, target_coef = targets.tables(root_ids, root_widths)
-        found = Program(nodes, roots, root_widths, tables[0], tables[1], tables[2], target_row, target_coef, root_ids)
-        total += found.operations * found.instances
-        programs.append(found)
-    programs.sort(key=lambda found: -found.instances)
-    return Discovery(tape, split, tuple(programs), np.flatnonzero(~small), total)
+    leftover = np.flatnonzero(~small)
+    return _Walked(
+        tape,
+        split,
+        order,
+        cluster_ptr,
+        leftover,
+        program,
+        tokens,
+        token_ptr,
+        (inputs, parameters, numbers),
+        shape,
+        begin,
+    )
 
 
 def _labels(walk: Walkable, split: Split, small: Array) -> Array:
@@ -186,7 +253,8 @@ def _widths(counts: Array, dissolved: Array) -> Array:
 class _Targets:
     """Targets of the roots, sorted by root."""
 
-    def __init__(self, split: Split, counts: Array, dummy: int) -> None:
+    def __init__(self, split: Split, dummy: int) -> None:
+        counts = np.bincount(split.target_root, minlength=split.roots.size)
         order = np.argsort(split.target_root, kind="stable")
         self.row = np.append(split.target_row[order], np.int32(dummy)).astype(np.int32)
         self.coef = np.append(split.target_coef[order], 1.0)

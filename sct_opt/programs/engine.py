@@ -284,19 +284,14 @@ class Engine:
             leftover = (assembly.leftover, np.ones(count), np.arange(count))
         return self._runner("hessian", make_task(size, contributions, [], leftover, check=True))
 
-    @cached_property
-    def products(self) -> Any:
-        """Kernels of sparse products."""
-        from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
-
-        return table_kernels
-
     def add_leftover(self, task: Task, out: Array, evaluate: Callable[[Compressed, Array], Array], x: Array) -> None:
         """Add what the compressed form contributes to a result."""
         part = self._current_leftover()
         assert part is not None
         assert task.leftover is not None
-        self.products.scatter_add(out, *task.leftover, evaluate(part.derivatives, x[part.inputs]))
+        from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
+
+        table_kernels.scatter_add(out, *task.leftover, evaluate(part.derivatives, x[part.inputs]))
 
     def add_leftover_hessian(self, task: Task, out: Array, x: Array, weights: Array) -> None:
         """Add the Hessian of the leftover roots; a root's weight is that of its targets."""

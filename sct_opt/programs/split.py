@@ -119,8 +119,12 @@ def walkable(tape: Tape) -> Walkable:
     return Walkable(tape, *kernels.arguments(tape.opcode, tape.arg0, tape.arg1, tape.row_ptr, tape.row_arg, arity))
 
 
-def split_outputs(walk: Walkable) -> Split:
+def split_outputs(walk: Walkable, forced: Array | None = None) -> Split:
     """Split the outputs of a tape into a linear part and roots.
+
+    Args:
+        walk: the tape.
+        forced: linear nodes that are to be taken apart even if they are small.
 
     >>> from sct_opt.ops import OPCODE
     >>> from sct_opt.tape import TapeBuilder
@@ -152,7 +156,10 @@ def split_outputs(walk: Walkable) -> Split:
         MAX_CONE - 1,
     )
     dissolved = np.zeros(units.size, dtype=bool)
-    if not forest and kernels.any_addend_shared(linear, cost, inner, several, WORTH_SHARING):
+    if forced is not None or (not forest and kernels.any_addend_shared(linear, cost, inner, several, WORTH_SHARING)):
+        marked = np.zeros(tape.size, dtype=bool)
+        if forced is not None:
+            marked[forced] = True
         units, dissolved, *rest = kernels.dissolve(
             *walk.structure,
             *walk.rows,
@@ -164,6 +171,7 @@ def split_outputs(walk: Walkable) -> Split:
             tree,
             cost,
             inner,
+            marked,
             MAX_CONE - 1,
             MAX_TARGETS,
             WORTH_SHARING,

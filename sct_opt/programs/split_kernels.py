@@ -451,6 +451,7 @@ def dissolve(
     tree: Array,
     cost: Array,
     inner: Array,
+    forced: Array,
     cap: int,
     max_targets: int,
     worth: int,
@@ -466,7 +467,7 @@ def dissolve(
     """Dissolve units that share nonlinear addends into terms.
 
     A nonlinear term that several units contain as a plain addend, and that nothing needs in its inside, becomes a root of
-    its own with several targets; what contains it is dissolved into all of its terms.
+    its own with several targets; what contains it is dissolved into all of its terms.  So are units that are forced.
 
     Returns:
         Roots (node ids), whether each stems from dissolving, targets (root, row, coef), linear entries (row, input,
@@ -562,6 +563,7 @@ def dissolve(
                 terms,
             )
             budget -= work + found
+            apart = forced[i]
             for k in range(found):
                 a = terms[k]
                 if a >= first_operation and 2 <= count[a] <= max_targets and not inner[a] and cost[a] >= worth:

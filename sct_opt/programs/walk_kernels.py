@@ -145,24 +145,23 @@ def _walk_cluster(
 
 @njit(cache=True, nogil=True)
 def _records(opcode: Array, ptr: Array, args: Array, arity: Array, first_operation: int) -> Array:
-    """Operator, arguments and a stamp of each node side by side, so that looking at a node touches memory once.
+    """Operator and arguments of each node side by side, so that looking at a node touches memory once.
 
     Of n-ary nodes the second and third number are where the arguments begin and how many there are.
     """
-    out = np.empty(4 * opcode.size, dtype=np.uint32)
+    out = np.empty(3 * opcode.size, dtype=np.uint32)
     for i in range(opcode.size):
         code = opcode[i]
-        out[4 * i] = code
-        out[4 * i + 3] = 0
+        out[3 * i] = code
         if i < first_operation:
             continue
         first = ptr[i]
         if arity[code] < 0:
-            out[4 * i + 1] = first
-            out[4 * i + 2] = ptr[i + 1] - first
+            out[3 * i + 1] = first
+            out[3 * i + 2] = ptr[i + 1] - first
         else:
-            out[4 * i + 1] = args[first]
-            out[4 * i + 2] = args[ptr[i + 1] - 1]
+            out[3 * i + 1] = args[first]
+            out[3 * i + 2] = args[ptr[i + 1] - 1]
     return out
 
 
@@ -184,6 +183,8 @@ def _match_cluster(
     members: Array,
     stamp: int,
     node: Array,
+    seen: Array,
+    seen_at: Array,
     tokens: Array,
     items: Array,
     ends: Array,
@@ -197,7 +198,8 @@ def _match_cluster(
     """Whether a cluster is an instance of a given program, found out without a walk; its columns are filled if so.
 
     Going down from the roots, every local number of the program gets the node that stands in its place.  Operators must
-    agree, a number must not get two nodes, and no node may get two numbers (the stamp sees to that).  The ``tokens`` are
+    agree, a number must not get two nodes, and no node may get two numbers: a hash set of nodes, ``seen``, whose entries
+    count where ``seen_at`` holds this cluster's stamp, sees to that.  The ``tokens`` are
     those of the program, ``items`` the positions of its nodes among them, ``ends`` those of its roots.
     """
     if members.size != ends.size:
@@ -205,7 +207,9 @@ def _match_cluster(
     # Unsigned indices: Numba then does not look for negative ones.
     nowhere = np.uint32(0xFFFFFFFF)
     mark = np.uint32(stamp)
-    four = np.uint64(4)
+    three = np.uint64(3)
+    slots = np.uint32(seen.size - 1)
+    factor = np.uint32(2654435769)
     low, high = np.uint32(first_constant), np.uint32(first_operation)
     count = items.size
     for k in range(count):
@@ -216,17 +220,22 @@ def _match_cluster(
         i = np.uint32(roots[members[q]])
         k = tokens[ends[q] + 1]
         if node[k] != i:
-            place = np.uint64(i) * four + np.uint64(3)
-            if node[k] != nowhere or record[place] == mark:
+            if node[k] != nowhere:
                 return False
-            record[place] = mark
+            slot = ((i * factor) >> np.uint32(8)) & slots
+            while seen_at[slot] == mark:
+                if seen[slot] == i:
+                    return False
+                slot = (slot + np.uint32(1)) & slots
+            seen_at[slot] = mark
+            seen[slot] = i
             node[k] = i
     for k in range(count - 1, -1, -1):
         i = node[np.uint32(k)]
         position = np.uint32(items[np.uint32(k)])
         code = tokens[position]
         if i >= high:
-            place = np.uint64(i) * four
+            place = np.uint64(i) * three
             if record[place] != np.uint32(code):
                 return False
             n = np.uint32(arity[np.uint32(code)]) if code != AFFINE and code != SELECT else record[place + np.uint64(2)]
@@ -246,10 +255,13 @@ def _match_cluster(
                     if there != a:
                         if there != nowhere:
                             return False
-                        owner = np.uint64(a) * four + np.uint64(3)
-                        if record[owner] == mark:
-                            return False
-                        record[owner] = mark
+                        slot = ((a * factor) >> np.uint32(8)) & slots
+                        while seen_at[slot] == mark:
+                            if seen[slot] == a:
+                                return False
+                            slot = (slot + np.uint32(1)) & slots
+                        seen_at[slot] = mark
+                        seen[slot] = a
                         node[other] = a
                 else:
                     if there != nowhere:
@@ -381,6 +393,8 @@ def walk(
     hashes = np.zeros(16, dtype=np.uint64)
     stamp = 0
     node = np.empty(1024, dtype=np.uint32)
+    seen = np.zeros(256, dtype=np.uint32)
+    seen_at = np.zeros(256, dtype=np.uint32)
     items = np.empty(0, dtype=np.int32)
     ends = np.empty(0, dtype=np.int32)
     item_ptr = np.zeros(2, dtype=np.int64)
@@ -400,7 +414,7 @@ def walk(
             stamp += 1
             if _match_cluster(
                 record, args, arg0, row_ptr, row_coef, row_const, constants, num_inputs, first_constant, first_operation,
-                arity, roots, widths, members, stamp, node, all_tokens[token_ptr[guess] : token_ptr[guess + 1]],
+                arity, roots, widths, members, stamp, node, seen, seen_at, all_tokens[token_ptr[guess] : token_ptr[guess + 1]],
                 items[item_ptr[guess] : item_ptr[guess + 1]], ends[end_ptr[guess] : end_ptr[guess + 1]],
                 inputs, num_in, parameters, num_par, numbers, num_num,
             ):  # fmt: skip
@@ -453,6 +467,12 @@ def walk(
             items[item_ptr[found] : item_ptr[num_programs]] = more_items
             ends[end_ptr[found] : end_ptr[num_programs]] = more_ends
             node = grown(node, more_items.size)
+            if seen.size < 4 * more_items.size:
+                length = seen.size
+                while length < 4 * more_items.size:
+                    length *= 2
+                seen = np.zeros(length, dtype=np.uint32)
+                seen_at = np.zeros(length, dtype=np.uint32)
             if num_programs > follower.size:
                 longer = np.full(2 * follower.size, -1, dtype=np.int32)
                 longer[: follower.size] = follower
