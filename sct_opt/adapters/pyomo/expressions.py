@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pyomo.common.numeric_types import native_logical_types, native_numeric_types, native_types
+from pyomo.core.base.var import VarData
 from pyomo.core.expr import logical_expr, numeric_expr, relational_expr
 from pyomo.core.expr.base import ExpressionBase
 from pyomo.core.expr.numvalue import NonNumericValue, NumericConstant, value
@@ -299,19 +300,7 @@ class Reader:
 
     def _register(self, node: Any, number: int) -> int | None:
         """The code of a leaf met for the first time; None for a constant."""
-        if node.is_named_expression_type():
-            (expression,) = node.args
-            if expression is None:
-                raise ModelError(
-                    f"{self._where(number)} uses Expression {node.name!r}, which has no value; give it one with set_value(...)"
-                )
-            self._shared.append(node)
-            code = self.item(expression, node) << LEAF_BITS | REF
-        elif node.is_variable_type():
-            if not node.is_numeric_type():
-                raise ModelError(
-                    f"{self._where(number)} uses the logical variable {node.name!r}; apply TransformationFactory('core.logical_to_linear') and relax the result"
-                )
+        if isinstance(node, VarData):
             if node.fixed and id(node) not in self.free:
                 if node.value is None:
                     raise ModelError(
@@ -322,6 +311,18 @@ class Reader:
             else:
                 code = len(self.variables) << LEAF_BITS | VAR
                 self.variables.append(node)
+        elif node.is_named_expression_type():
+            (expression,) = node.args
+            if expression is None:
+                raise ModelError(
+                    f"{self._where(number)} uses Expression {node.name!r}, which has no value; give it one with set_value(...)"
+                )
+            self._shared.append(node)
+            code = self.item(expression, node) << LEAF_BITS | REF
+        elif node.is_variable_type():
+            raise ModelError(
+                f"{self._where(number)} uses the logical variable {node.name!r}; apply TransformationFactory('core.logical_to_linear') and relax the result"
+            )
         elif node.is_parameter_type() and not node.is_constant():
             code = len(self.parameters) << LEAF_BITS | PARAM
             self.parameters.append(node)
