@@ -18,6 +18,8 @@ PUBLIC = {
     "TracerLocalSparsityDetector",
     "TracerSparsityDetector",
     "color",
+    "custom_op",
+    "explain",
     "from_callables",
     "from_casadi",
     "from_pyomo",
