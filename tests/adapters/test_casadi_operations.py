@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import casadi
 import numpy as np
 import pytest
@@ -415,6 +417,31 @@ def test_independent_calls_of_one_function_are_evaluated_at_once(count):
         assert len(d.tape.sites) == sites
     agree(looped.expand(), points=1)
     agree(mapped, points=1)
+
+
+def test_repeated_calls_are_walked_once_for_all():
+    u = casadi.MX.sym("u", 2)
+    inner = casadi.Function(
+        "inner",
+        [u],
+        [casadi.sin(u) * casadi.logsumexp(u), casadi.solve(casadi.diag(casadi.exp(u)) + casadi.mtimes(u, u.T), u)],
+    )
+    x = [casadi.MX.sym(f"x{k}", 2) for k in range(6)]
+    first = [inner(part) for part in x]
+    second = [inner(a[0] + b[1]) for a, b in itertools.pairwise(first)]
+    function = casadi.Function(
+        "f",
+        x,
+        [
+            casadi.vertcat(*[part for pair in second for part in pair]),
+            *[casadi.solve(casadi.diag(a[0] + 3), a[1]) for a in first],
+        ],
+    )
+    # two stages of calls with one solve each, and the solves after them
+    assert len(derivatives_of(function).tape.sites) == 3
+    agree(function, points=2)
+    z = casadi.MX.sym("z", 12, 3)
+    agree(casadi.Function("mapped", [z], function.map(3)(*casadi.vertsplit(z, 2))), points=1)
 
 
 class Cubic(casadi.Callback):

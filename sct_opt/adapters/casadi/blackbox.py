@@ -87,62 +87,71 @@ class LinearSolve:
         sparsity: pattern of the matrix as stored.
         columns: number of right-hand sides.
         transposed: solve with the transposed matrix.
+        instances: so many systems at once; their arguments and solutions follow each other.
 
     >>> box = LinearSolve(casadi.Sparsity.dense(2, 2), 1, False)
     >>> box.value(np.array([2.0, 9.0, 1.0, 0.0, 0.0, 3.0]))
     array([2., 3.])
     """
 
-    def __init__(self, sparsity: casadi.Sparsity, columns: int, transposed: bool) -> None:
+    def __init__(self, sparsity: casadi.Sparsity, columns: int, transposed: bool, instances: int = 1) -> None:
         self.name = "solve"
         n = self.size = sparsity.size1()
         self.columns = columns
+        self.instances = instances
         rows, cols = (np.array(part, dtype=np.int64) for part in sparsity.get_triplet())
         self._rows, self._cols = (cols, rows) if transposed else (rows, cols)
-        self.num_outputs = n * columns
-        right = np.arange(n * columns).reshape(columns, n)
-        matrix = n * columns + np.arange(rows.size)
+        outputs, inputs = n * columns, n * columns + rows.size
+        self.num_outputs = outputs * instances
+        right = np.arange(outputs).reshape(columns, n)
+        matrix = np.arange(outputs, inputs)
         # output (i, r) depends on column r of B and on all of A
         own = np.repeat(np.concatenate([right, np.broadcast_to(matrix, (columns, rows.size))], axis=1), n, axis=0)
-        self.jacobian_rows = np.repeat(np.arange(self.num_outputs), own.shape[1])
-        self.jacobian_cols = own.ravel()
+        self.jacobian_rows = _repeated(np.repeat(np.arange(outputs), own.shape[1]), instances, outputs)
+        self.jacobian_cols = _repeated(own.ravel(), instances, inputs)
         # A with B, then the lower triangle of A with A
         self._lower = np.tril_indices(rows.size)
-        self.hessian_rows = np.concatenate([np.repeat(matrix, n * columns), matrix[self._lower[0]]])
-        self.hessian_cols = np.concatenate([np.tile(np.arange(n * columns), rows.size), matrix[self._lower[1]]])
+        first = np.concatenate([np.repeat(matrix, outputs), matrix[self._lower[0]]])
+        second = np.concatenate([np.tile(np.arange(outputs), rows.size), matrix[self._lower[1]]])
+        self.hessian_rows, self.hessian_cols = _repeated(first, instances, inputs), _repeated(second, instances, inputs)
 
     def _inverse(self, args: Array) -> tuple[Array, Array]:
-        count = self.num_outputs
-        matrix = np.zeros((self.size, self.size))
-        matrix[self._rows, self._cols] = args[count:]
+        """Inverse matrices and solutions; both of shape ``(instances, size, …)``."""
+        args = args.reshape(self.instances, -1)
+        count = self.size * self.columns
+        matrix = np.zeros((self.instances, self.size, self.size))
+        matrix[:, self._rows, self._cols] = args[:, count:]
         try:
             inverse = np.linalg.inv(matrix)
         except np.linalg.LinAlgError:
             inverse = np.full_like(matrix, np.nan)
-        return inverse, inverse @ args[:count].reshape(self.columns, self.size).T
+        return inverse, inverse @ self._by_column(args[:, :count])
+
+    def _by_column(self, values: Array) -> Array:
+        return values.reshape(self.instances, self.columns, self.size).transpose(0, 2, 1)
 
     def value(self, args: Array) -> Array:
         """The solutions, column by column."""
-        solution: Array = self._inverse(args)[1].T.ravel()
+        solution: Array = self._inverse(args)[1].transpose(0, 2, 1).ravel()
         return solution
 
     def jacobian(self, args: Array) -> Array:
         """Values aligned to ``jacobian_rows``, ``jacobian_cols``."""
         inverse, x = self._inverse(args)
-        parts = [
-            np.concatenate([inverse, -inverse[:, self._rows] * x[self._cols, r]], axis=1) for r in range(self.columns)
-        ]
-        return np.concatenate(parts).ravel()
+        by_matrix = -inverse[:, None, :, self._rows] * x.transpose(0, 2, 1)[:, :, None, self._cols]
+        by_right = np.broadcast_to(inverse[:, None], (self.instances, self.columns, self.size, self.size))
+        return np.concatenate([by_right, by_matrix], axis=3).ravel()
 
     def hessian(self, args: Array, weights: Array) -> Array:
         """Lower triangle of the Hessian of ``weights @ outputs``."""
         inverse, x = self._inverse(args)
-        adjoint = inverse.T @ weights.reshape(self.columns, self.size).T
+        adjoint = inverse.transpose(0, 2, 1) @ self._by_column(weights)
         rows, cols = self._rows, self._cols
-        mixed = -adjoint.T[None, :, :][:, :, rows].transpose(2, 1, 0) * inverse[cols][:, None, :]
-        between = inverse[cols][:, rows]  # N[l, m] for entries (k, l) and (m, n)
-        both = adjoint[rows] @ x[cols].T * between  # sum over right-hand sides of L[k] N[l, m] X[n]
-        return np.concatenate([mixed.ravel(), (both + both.T)[self._lower]])
+        mixed = -adjoint[:, rows, :, None] * inverse[:, cols, None, :]
+        # sum over right-hand sides of L[k] N[l, m] X[n] for entries (k, l) and (m, n)
+        both = (adjoint[:, rows] @ x[:, cols].transpose(0, 2, 1)) * inverse[:, cols][:, :, rows]
+        between = (both + both.transpose(0, 2, 1))[:, self._lower[0], self._lower[1]]
+        return np.concatenate([mixed.reshape(self.instances, -1), between], axis=1).ravel()
 
 
 def _repeated(positions: Array, instances: int, stride: int) -> Array:

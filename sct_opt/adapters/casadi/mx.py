@@ -8,6 +8,7 @@ with n instances.  Operations on positions alone (slices, concatenation, transpo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import casadi
@@ -17,13 +18,60 @@ from sct_opt.adapters.casadi import positions, sx
 from sct_opt.adapters.casadi.blackbox import FunctionBox, LinearSolve
 from sct_opt.errors import ModelError
 from sct_opt.ops import OPCODE
-from sct_opt.tape import BlackBox, TapeBuilder
+from sct_opt.tape import TapeBuilder
 
 Array = np.ndarray[Any, Any]
 
 _SPLITS = ("HORZSPLIT", "VERTSPLIT", "DIAGSPLIT")
 _SAME_NONZEROS = frozenset(["RESHAPE", "SPARSITY_CAST", "ASSIGN", "LIFT", "PRINTME", "MONITOR", "ASSERTION", "DUMP"])
 _MAPS = ("Map", "ThreadMap", "OmpMap")
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """An instruction whose work slots are replaced by numbers of values, each written once; ``key`` is that of like calls."""
+
+    name: str
+    expression: Any
+    inputs: list[int]
+    outputs: list[int]
+    key: Any
+
+
+def _read_steps(function: casadi.Function) -> tuple[list[_Step], list[list[int]], list[list[int]]]:
+    """Instructions, their numbers by stage, and for each output the values that it consists of.
+
+    A stage is how many calls lie on the longest way to an instruction.
+    """
+    names = sx.operation_names()
+    writer, depth = {-1: -1}, [0]  # depth's last entry is that of value -1, the empty matrix
+    steps: list[_Step] = []
+    stages: list[list[int]] = [[]]
+    results: list[list[int]] = [[-1] for _ in range(function.n_out())]
+    for k in range(function.n_instructions()):
+        name = names[function.instruction_id(k)]
+        inputs = [] if name == "INPUT" else [writer[slot] for slot in function.instruction_input(k)]
+        if name == "OUTPUT":
+            results[function.instruction_output(k)[0]] += inputs
+            continue
+        expression = function.instruction_MX(k)
+        stage = max((depth[value] for value in inputs), default=0)
+        key = None
+        if name == "CALL":
+            key = expression.which_function().__hash__()
+        elif name == "SOLVE":
+            matrix = expression.dep(1).sparsity()
+            key = (matrix.size1(), tuple(matrix.find()), expression.size2(), bool(expression.info()["tr"]))
+        slots = function.instruction_output(k)
+        first = len(depth) - 1
+        depth[-1:] = [stage + (key is not None)] * len(slots) + [0]
+        outputs = list(range(first, first + len(slots)))
+        writer.update((slot, value) for slot, value in zip(slots, outputs, strict=True) if slot >= 0)
+        while stage >= len(stages):
+            stages.append([])
+        stages[stage].append(len(steps))
+        steps.append(_Step(name, expression, inputs, outputs, key))
+    return steps, stages, results
 
 
 class Walker:
@@ -58,32 +106,55 @@ class Walker:
             info = function.info()
             if not (info["project_in"] or info["project_out"]):
                 return self._switch(info["f"], info["f_def"], args)
-        instances = max((ids.shape[0] for ids in args), default=1)
-        ids = _beside([np.broadcast_to(part, (instances, part.shape[1])) for part in args])
+        ids = _beside(args)
+        instances = max((part.shape[0] for part in args), default=1)
         results = self.builder.call(self._box_of(function, instances), ids.ravel()).reshape(instances, -1)
         return np.split(results, np.cumsum([function.nnz_out(i) for i in range(function.n_out())])[:-1], axis=1)
 
     # -- functions ---------------------------------------------------------------------------------------------
 
     def _matrix_function(self, function: casadi.Function, args: Sequence[Array]) -> list[Array]:
-        names = sx.operation_names()
-        slots: dict[int, Array] = {-1: np.zeros((1, 0), dtype=np.int32)}
-        outputs: list[list[Array]] = [[np.zeros((1, 0), dtype=np.int32)] for _ in range(function.n_out())]
-        for k in range(function.n_instructions()):
-            name = names[function.instruction_id(k)]
-            if name == "OUTPUT":
-                outputs[function.instruction_output(k)[0]].append(slots[function.instruction_input(k)[0]])
-                continue
-            expression = function.instruction_MX(k)
-            if name == "INPUT":
-                info = expression.info()
-                ids = args[info["ind"]][:, info["offset"] : info["offset"] + expression.nnz()]
-                slots[function.instruction_output(k)[0]] = ids
-                continue
-            values = [slots[slot] for slot in function.instruction_input(k)]
-            results = zip(function.instruction_output(k), self._apply(name, expression, values), strict=True)
-            slots.update((slot, ids) for slot, ids in results if slot >= 0)
-        return [_beside(parts) for parts in outputs]
+        """Walk an MX function stage by stage: calls that do not wait for each other are made as instances of one."""
+        steps, stages, results = _read_steps(function)
+        values: dict[int, Array] = {-1: np.zeros((1, 0), dtype=np.int32)}
+        for stage in stages:
+            calls: dict[Any, list[_Step]] = {}
+            for step in (steps[k] for k in stage):
+                if step.key is not None:
+                    calls.setdefault(step.key, []).append(step)
+                elif step.name == "INPUT":
+                    info = step.expression.info()
+                    start = info["offset"]
+                    values[step.outputs[0]] = args[info["ind"]][:, start : start + step.expression.nnz()]
+                else:
+                    ids = self._apply(step.name, step.expression, [values[k] for k in step.inputs])
+                    values.update(zip(step.outputs, ids, strict=True))
+            for group in calls.values():
+                for step, ids in zip(group, self._calls(group, values), strict=True):
+                    values.update(zip(step.outputs, ids, strict=True))
+        return [_beside([values[k] for k in parts]) for parts in results]
+
+    def _calls(self, group: list[_Step], values: dict[int, Array]) -> list[list[Array]]:
+        """Outputs of calls of one function, one list for each call."""
+        expression = group[0].expression
+        called = expression.which_function() if group[0].name == "CALL" else None
+        instances = max((values[k].shape[0] for step in group for k in step.inputs), default=1)
+        count = len(group)
+        stacked = []
+        for parts in zip(*([values[k] for k in step.inputs] for step in group), strict=True):
+            whole = parts if count == 1 else [np.broadcast_to(part, (instances, part.shape[1])) for part in parts]
+            stacked.append(np.concatenate(whole))
+        results = self._solves(expression, stacked) if called is None else self.function(called, stacked)
+        if count == 1:
+            return [results]
+        wide = [np.broadcast_to(ids, (count * instances, ids.shape[1])) for ids in results]
+        return [[ids[k * instances : (k + 1) * instances] for ids in wide] for k in range(count)]
+
+    def _solves(self, expression: casadi.MX, args: Sequence[Array]) -> list[Array]:
+        # not left to CasADi, whose Jacobian pattern of a solve with a sparse matrix misses entries
+        ids = _beside(args)
+        box = LinearSolve(expression.dep(1).sparsity(), expression.size2(), bool(expression.info()["tr"]), ids.shape[0])
+        return [self.builder.call(box, ids.ravel()).reshape(ids.shape[0], -1)]
 
     def _scalar_function(self, function: casadi.Function, args: Sequence[Array]) -> list[Array]:
         instances = max((ids.shape[0] for ids in args), default=1)
@@ -154,19 +225,15 @@ class Walker:
             self.boxes[key] = FunctionBox(function, instances)
         return self.boxes[key]
 
-    def black_box(self, box: BlackBox, args: Sequence[Array]) -> Array:
-        """Outputs of a black box, one call for each instance."""
-        instances = max((ids.shape[0] for ids in args), default=1)
-        ids = _beside([np.broadcast_to(part, (instances, part.shape[1])) for part in args])
-        return np.stack([self.builder.call(box, row) for row in ids])
-
     def _opaque(self, expression: casadi.MX, values: Sequence[Array]) -> list[Array]:
         """An operation that is evaluated by CasADi: a function of its arguments alone is cut out of the graph."""
         deps = [expression.dep(i) for i in range(expression.n_dep())]
         symbols = [casadi.MX.sym(f"a{i}", dep.sparsity()) for i, dep in enumerate(deps)]
         name = sx.operation_names()[expression.op()].lower()
         (cut,) = casadi.graph_substitute([expression], deps, symbols)
-        return [self.black_box(FunctionBox(casadi.Function(name, symbols, [cut])), values)]
+        ids = _beside(values)
+        box = FunctionBox(casadi.Function(name, symbols, [cut]), ids.shape[0])
+        return [self.builder.call(box, ids.ravel()).reshape(ids.shape[0], -1)]
 
     # -- one instruction ---------------------------------------------------------------------------------------
 
@@ -348,12 +415,6 @@ def _rank_one(walker: Walker, expression: casadi.MX, values: list[Array]) -> Arr
     return walker.sums(place, a.nnz(), terms, coefs, values[0])
 
 
-def _solve(walker: Walker, expression: casadi.MX, values: list[Array]) -> Array:
-    # not left to CasADi, whose Jacobian pattern of a solve with a sparse matrix misses entries
-    box = LinearSolve(expression.dep(1).sparsity(), expression.size2(), bool(expression.info()["tr"]))
-    return walker.black_box(box, values)
-
-
 def _kronecker(walker: Walker, expression: casadi.MX, values: list[Array]) -> Array:
     x_place, y_place = positions.kronecker(*_sparsities(expression))
     return walker.builder.binary(OPCODE["mul"], values[0][:, x_place], values[1][:, y_place])
@@ -404,7 +465,6 @@ _MATRIX: dict[str, Callable[[Walker, casadi.MX, list[Array]], Array]] = {
     "DOT": _dot,
     "BILIN": _bilinear,
     "RANK1": _rank_one,
-    "SOLVE": _solve,
     "KRON": _kronecker,
     "HORZREPMAT": _repeat,
     "HORZREPSUM": _repeat_sum,
