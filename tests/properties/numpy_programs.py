@@ -26,7 +26,7 @@ from sct_opt.tracing.base import FUNCTIONS
 Array = np.ndarray[Any, Any]
 
 LIMIT = 50.0  # largest value in a random program
-LARGEST = 60  # largest size of an array
+LARGEST = 100  # largest size of an array
 
 ORDERS = ("kn", "yn")  # SciPy cuts their order down to a whole number
 UNARY = [f"np.{name}" for op in OPS if op.arity == 1 for name in op.numpy]
@@ -566,7 +566,7 @@ STATEMENTS: list[Callable[[_Writer], str | list[str] | None]] = [
     *[_assign] * 3,
     *[_python] * 2,
 ]
-SHAPES = [(), (1,), (2,), (3,), (4,), (5,), (7,), (2, 3), (3, 1), (1, 4), (2, 2), (0,)]
+SHAPES = [(), (1,), (2,), (3,), (4,), (5,), (7,), (2, 3), (3, 1), (1, 4), (2, 2), (0,), (16,), (4, 5)]
 
 
 def numpy_program(seed: int, size: int = 12, shape: tuple[int, ...] = (4,), outputs: int = 2) -> NumpyProgram:

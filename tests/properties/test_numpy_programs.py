@@ -21,6 +21,8 @@ from sct_opt.detection import (
     local_flags,
 )
 from sct_opt.errors import MissingPrimalError
+from sct_opt.pattern import SparsityPattern
+from sct_opt.programs.engine import Mode
 from sct_opt.sweeps import evaluate_nodes
 from sct_opt.tape import Tape
 from sct_opt.tracing import trace_function
@@ -30,6 +32,7 @@ from tests.tape_oracle import flatten
 
 Array = np.ndarray[Any, Any]
 MASKINGS = ("sct", "piecewise", "all")
+MODES: tuple[Mode, ...] = ("compressed", "programs")
 
 
 def plain(program: NumpyProgram, x: Array) -> Array:
@@ -128,18 +131,26 @@ def check_local(program: NumpyProgram, tape: Tape) -> None:
 def check_derivatives(program: NumpyProgram, tape: Tape) -> None:
     x = program.x.ravel()
     weights = np.random.default_rng(1).normal(size=tape.num_outputs)
-    derivatives = Derivatives(tape)
+    values, exact, exact_second = random_tapes.derivatives(tape, x)
+    second = np.tensordot(weights, exact_second, axes=1)
+    for mode in MODES:
+        derivatives = Derivatives(tape, mode=mode)
+        jacobian = dense(derivatives.jacobian_pattern, derivatives.jacobian_values(x))
+        lower = dense(derivatives.hessian_lower_pattern, derivatives.hessian_values(x, weights))
+        hessian = lower + np.tril(lower, -1).T
+        _assert_close(derivatives.values(x), values)
+        _assert_close(jacobian, exact)
+        _assert_close(hessian, second)
+        _assert_close(derivatives.vjp(x, weights), weights @ exact)
     jacobian = SparseJacobian(program.function, program.x)(program.x).toarray()
-    pattern = derivatives.hessian_lower_pattern
-    lower = np.zeros(pattern.shape)
-    lower[pattern.coo()] = derivatives.hessian_values(x, weights)
-    hessian = lower + np.tril(lower, -1).T
-    _, exact, exact_second = random_tapes.derivatives(tape, x)
-    _assert_close(jacobian, exact)
-    _assert_close(hessian, np.tensordot(weights, exact_second, axes=1))
-    _assert_close(derivatives.vjp(x, weights), weights @ exact)
     assert_slopes(jacobian, lambda at: plain(program, at), x, 1e-6)
     assert_slopes(hessian, lambda at: derivatives.vjp(at, weights), x, 1e-6)
+
+
+def dense(pattern: SparsityPattern, values: Array) -> Array:
+    out = np.zeros(pattern.shape)
+    out[pattern.coo()] = values
+    return out
 
 
 def _assert_close(found: Array, expected: Array) -> None:
