@@ -61,9 +61,9 @@ def narrow(pattern: SparsityPattern) -> Adjacency:
 
 def transposed(pattern: SparsityPattern) -> tuple[Ints, Ints, Ints]:
     """Adjacency lists of the columns, and for each entry its place in them."""
-    from sct_opt.coloring import kernels  # noqa: PLC0415 - numba is slow to import
+    from sct_opt.coloring import graph_kernels  # noqa: PLC0415 - numba is slow to import
 
-    result: tuple[Ints, Ints, Ints] = kernels.transpose(*narrow(pattern), pattern.shape[1])
+    result: tuple[Ints, Ints, Ints] = graph_kernels.transpose(*narrow(pattern), pattern.shape[1])
     return result
 
 

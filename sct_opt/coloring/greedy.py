@@ -39,11 +39,11 @@ def color_side(
     Raises:
         ColoringError: If two forced colors clash.
     """
-    from sct_opt.coloring import kernels  # noqa: PLC0415 - numba is slow to import
+    from sct_opt.coloring import greedy_kernels  # noqa: PLC0415 - numba is slow to import
 
     given = _no_forced(vertices[0].size - 1) if forced is None else forced
     skipped = np.zeros(n_others, bool) if ignored is None else ignored
-    colors, clash = kernels.distance2_coloring(*vertices, skipped, order, given)
+    colors, clash = greedy_kernels.distance2_coloring(*vertices, skipped, order, given)
     if clash >= 0:
         mine = vertices[1][vertices[0][clash] : vertices[0][clash + 1]]
         owner = np.repeat(np.arange(given.size), np.diff(vertices[0]))
@@ -76,7 +76,7 @@ def color_stars(graph: Graph, order: Ints, forced: Ints | None = None, limit: in
     Raises:
         ColoringError: If forced colors clash.
     """
-    from sct_opt.coloring import kernels  # noqa: PLC0415 - numba is slow to import
+    from sct_opt.coloring import greedy_kernels  # noqa: PLC0415 - numba is slow to import
 
     n = graph.n_vertices
     given = _no_forced(n) if forced is None else forced
@@ -86,7 +86,7 @@ def color_stars(graph: Graph, order: Ints, forced: Ints | None = None, limit: in
     words, done = 1, 0
     while True:
         last_met = np.full(64 * words, -1, np.int32)
-        done, color = kernels.star_coloring(
+        done, color = greedy_kernels.star_coloring(
             graph.indptr, graph.indices, order, given, graph.two_sided, done, colors, *sets, last_met
         )
         if done == n:
@@ -103,7 +103,7 @@ def color_stars(graph: Graph, order: Ints, forced: Ints | None = None, limit: in
             wide[:, :words] = sets[k].reshape(n, words)
             sets[k] = wide.ravel()
         words = wider
-    colors, clash = kernels.star_coloring_with_lists(graph.indptr, graph.indices, order, given, graph.two_sided)
+    colors, clash = greedy_kernels.star_coloring_with_lists(graph.indptr, graph.indices, order, given, graph.two_sided)
     if clash >= 0:
         _raise_clash(graph, clash, given)
     result: Ints = colors
@@ -128,16 +128,16 @@ def color_trees(graph: Graph, order: Ints, forced: Ints | None = None, limit: in
     Raises:
         ColoringError: If forced colors clash.
     """
-    from sct_opt.coloring import kernels  # noqa: PLC0415 - numba is slow to import
+    from sct_opt.coloring import greedy_kernels  # noqa: PLC0415 - numba is slow to import
 
     if forced is None and not graph.two_sided:
-        colors, perfect = kernels.chordal_coloring(graph.indptr, graph.indices, order)
+        colors, perfect = greedy_kernels.chordal_coloring(graph.indptr, graph.indices, order)
         if perfect:
             chordal: Ints = colors
             return chordal
     given = _no_forced(graph.n_vertices) if forced is None else forced
     most = graph.n_vertices if limit is None else limit
-    colors, clash = kernels.acyclic_coloring(
+    colors, clash = greedy_kernels.acyclic_coloring(
         graph.indptr, graph.indices, _forced_first(order, given), given, graph.two_sided, most
     )
     if clash >= 0:

@@ -23,7 +23,7 @@ def without_unused_colors(graph: Graph, colors: Ints, decompression: str) -> Int
     Returns:
         The new colors, -1 where neutral.
     """
-    from sct_opt.coloring import kernels  # noqa: PLC0415 - numba is slow to import
+    from sct_opt.coloring import recovery_kernels  # noqa: PLC0415 - numba is slow to import
 
     if colors.size == 0:
         return colors
@@ -37,13 +37,13 @@ def without_unused_colors(graph: Graph, colors: Ints, decompression: str) -> Int
     here, there = palette[graph.indices], palette[owner]  # colors that an entry and its mirror image are read from
     diagonal = owner == graph.indices
     needed[here[diagonal]] = True
-    alone = kernels.lone_entries(graph.indptr, graph.indices, colors)
+    alone = recovery_kernels.lone_entries(graph.indptr, graph.indices, colors)
     mirror_alone = alone[graph.mirror]
     free = alone & mirror_alone & ~diagonal
     if decompression == "direct":
         needed[here[alone & ~mirror_alone]] = True
     else:
-        solved = kernels.peel(graph.indptr, graph.indices, graph.mirror, colors)[0]
+        solved = recovery_kernels.peel(graph.indptr, graph.indices, graph.mirror, colors)[0]
         needed[here[solved[~free[solved]]]] = True
     free &= ~(needed[here] | needed[there])
     choices = np.unique(here[free].astype(np.int64) * needed.size + there[free])

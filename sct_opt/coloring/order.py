@@ -89,7 +89,7 @@ def one_sided_order(order: str | Ints, vertices: Adjacency, others: Adjacency, s
     Returns:
         Every vertex once.
     """
-    from sct_opt.coloring import kernels  # noqa: PLC0415 - numba is slow to import
+    from sct_opt.coloring import graph_kernels  # noqa: PLC0415 - numba is slow to import
 
     n = vertices[0].size - 1
     if not isinstance(order, str):
@@ -98,7 +98,7 @@ def one_sided_order(order: str | Ints, vertices: Adjacency, others: Adjacency, s
         return np.arange(n, dtype=np.int32)
     if order == "random":
         return _shuffled(n, seed)
-    return _by_degree(order, vertices, others, kernels.neighbor_degrees(*vertices, *others))
+    return _by_degree(order, vertices, others, graph_kernels.neighbor_degrees(*vertices, *others))
 
 
 def graph_order(order: str | Ints, graph: Graph, seed: int) -> Ints:
@@ -123,7 +123,7 @@ def graph_order(order: str | Ints, graph: Graph, seed: int) -> Ints:
 
 
 def _by_degree(order: str, vertices: Adjacency, others: Adjacency, degrees: Ints) -> Ints:
-    from sct_opt.coloring import kernels  # noqa: PLC0415 - numba is slow to import
+    from sct_opt.coloring import graph_kernels  # noqa: PLC0415 - numba is slow to import
 
     if order == "largest_first":
         return np.argsort(-degrees, kind="stable").astype(np.int32)
@@ -135,7 +135,7 @@ def _by_degree(order: str, vertices: Adjacency, others: Adjacency, degrees: Ints
     if growing and others[0].size == 0 and initial.size:  # all degrees start as zero: begin with a large neighborhood
         highest = int(degrees.argmax())
         initial[[highest, -1]] = initial[[-1, highest]]
-    taken: Ints = kernels.dynamic_order(*vertices, *others, degrees, initial, largest, growing)
+    taken: Ints = graph_kernels.dynamic_order(*vertices, *others, degrees, initial, largest, growing)
     return taken if largest else taken[::-1].copy()
 
 

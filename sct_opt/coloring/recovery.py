@@ -87,7 +87,7 @@ class Recovery:
         Raises:
             ColoringError: If some entry stands alone nowhere; names the two columns or rows that clash.
         """
-        from sct_opt.coloring import kernels  # noqa: PLC0415 - numba is slow to import
+        from sct_opt.coloring import recovery_kernels  # noqa: PLC0415 - numba is slow to import
 
         rows, cols = self.pattern.coo()
         n = self.pattern.shape[1]
@@ -103,7 +103,7 @@ class Recovery:
         graph = self.graph
         if graph.two_sided:
             colors = np.concatenate([self.column_colors, self.row_colors])
-            alone = kernels.lone_entries(graph.indptr, graph.indices, colors)
+            alone = recovery_kernels.lone_entries(graph.indptr, graph.indices, colors)
             by_column = alone[self.pattern.nnz :]
             by_row_alone = alone[graph.mirror[self.pattern.nnz :]]
             row_color = self.row_colors[rows]
@@ -111,7 +111,7 @@ class Recovery:
             second_color = row_color + np.int32(self.n_column_colors)
             offset = self.n_row_colors * n
         else:
-            by_column = kernels.lone_entries(graph.indptr, graph.indices, self.column_colors)
+            by_column = recovery_kernels.lone_entries(graph.indptr, graph.indices, self.column_colors)
             by_row_alone = by_column[graph.mirror]
             second_color = self.column_colors[rows]
             second = cols.astype(np.intp) * self.n_column_colors + second_color
@@ -129,12 +129,12 @@ class Recovery:
         Raises:
             ColoringError: If there is none; names two columns or rows that clash.
         """
-        from sct_opt.coloring import kernels  # noqa: PLC0415 - numba is slow to import
+        from sct_opt.coloring import recovery_kernels  # noqa: PLC0415 - numba is slow to import
 
         assert self.graph is not None
         graph, nnz, n = self.graph, self.pattern.nnz, self.pattern.shape[1]
         colors = np.concatenate([self.column_colors, self.row_colors]) if graph.two_sided else self.column_colors
-        solved, giver, taker, n_totals = kernels.peel(graph.indptr, graph.indices, graph.mirror, colors)
+        solved, giver, taker, n_totals = recovery_kernels.peel(graph.indptr, graph.indices, graph.mirror, colors)
         entry_colors = np.full(nnz, -1, np.int32)
         color = colors[graph.indices[solved]]
         vertex = np.searchsorted(graph.indptr, solved, side="right") - 1

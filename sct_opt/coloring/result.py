@@ -408,7 +408,7 @@ def _seed(colors: Ints, n_colors: int, dtype: DTypeLike) -> NDArray[Any]:
 
 
 def _substituted(steps: Substitution, flat: NDArray[Any], nnz: int) -> NDArray[Any]:
-    from sct_opt.coloring import kernels  # noqa: PLC0415 - numba is slow to import
+    from sct_opt.coloring import recovery_kernels  # noqa: PLC0415 - numba is slow to import
 
     # Python runs the same code for numbers that the compiler does not know, and narrow ones are widened on the way.
     wide = {"f": np.float64, "i": np.int64, "u": np.int64, "b": np.int64}
@@ -416,7 +416,7 @@ def _substituted(steps: Substitution, flat: NDArray[Any], nnz: int) -> NDArray[A
     work = (
         flat if flat.dtype.char in _COMPILED or flat.dtype.itemsize > 8 or kind not in wide else flat.astype(wide[kind])
     )
-    run = kernels.substitute if work.dtype.char in _COMPILED else kernels.substitute.py_func
+    run = recovery_kernels.substitute if work.dtype.char in _COMPILED else recovery_kernels.substitute.py_func
     values = np.empty(nnz, work.dtype)
     totals = np.zeros(steps.n_totals, work.dtype)
     run(work, steps.source, steps.giver, steps.taker, steps.place, steps.mirror_place, totals, values)

@@ -91,12 +91,12 @@ def _promising(side: _Side, degrees: Ints) -> list[tuple[int, int]]:
 
     Entries of a line that is not split off need a color each, and so do heavy entries within one crossing line.
     """
-    from sct_opt.coloring import kernels  # noqa: PLC0415 - numba is slow to import
+    from sct_opt.coloring import graph_kernels  # noqa: PLC0415 - numba is slow to import
 
     if degrees.size == 0:
         return []
     by_degree: NDArray[np.int32] = np.argsort(-degrees, kind="stable").astype(np.int32)
-    lengths = kernels.crossing_lengths(*side.lines, by_degree, side.crossing[0].size - 1)
+    lengths = graph_kernels.crossing_lengths(*side.lines, by_degree, side.crossing[0].size - 1)
     sorted_degrees = degrees[by_degree]
     last = np.flatnonzero(np.append(sorted_degrees[1:] != sorted_degrees[:-1], True))  # of each degree
     thresholds = np.append(sorted_degrees[last[:-1] + 1], 0)

@@ -1,10 +1,10 @@
-"""Tests of `sct_opt.coloring.kernels` against textbook versions in plain Python."""
+"""Tests of `sct_opt.coloring.greedy_kernels` against plain Python."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sct_opt.coloring import kernels
+from sct_opt.coloring import greedy_kernels
 from sct_opt.coloring.graph import adjacency_graph, augmented_graph
 from sct_opt.coloring.greedy import color_stars, color_trees
 from sct_opt.pattern import SparsityPattern
@@ -26,19 +26,10 @@ def greedy(n, order, valid):
     return colors
 
 
-@given(oracles.dense_patterns)
-def test_transpose(dense):
-    indptr, indices, place = kernels.transpose(*lists(dense), dense.shape[1])
-    np.testing.assert_array_equal(indptr, lists(dense.T)[0])
-    np.testing.assert_array_equal(indices, lists(dense.T)[1])
-    rows = SparsityPattern.from_matrix(dense).coo()[0]
-    np.testing.assert_array_equal(indices[place], rows)
-
-
 def test_lowest_zero():
     for bit in range(64):
-        assert kernels.lowest_zero(np.uint64(2**bit - 1)) == bit
-        assert kernels.lowest_zero(np.uint64(2**64 - 1 - 2**bit)) == bit
+        assert greedy_kernels.lowest_zero(np.uint64(2**bit - 1)) == bit
+        assert greedy_kernels.lowest_zero(np.uint64(2**64 - 1 - 2**bit)) == bit
 
 
 @given(oracles.dense_patterns, st.randoms(use_true_random=False))
@@ -52,7 +43,7 @@ def test_distance2_coloring_is_greedy(dense, random):
 
     free = np.full(n, -1, np.int32)
     skipped = np.zeros(len(dense), bool)
-    colors, clash = kernels.distance2_coloring(*lists(dense.T), skipped, np.array(order, np.int32), free)
+    colors, clash = greedy_kernels.distance2_coloring(*lists(dense.T), skipped, np.array(order, np.int32), free)
     assert clash == -1
     np.testing.assert_array_equal(colors, greedy(n, order, valid))
 
@@ -62,15 +53,15 @@ def test_distance2_coloring_goes_beyond_one_word():
     free = np.full(n, -1, np.int32)
     skipped = np.zeros(n, bool)
     order = np.random.default_rng(0).permutation(n).astype(np.int32)
-    colors, _ = kernels.distance2_coloring(*lists(np.ones((n, n))), skipped, order, free)
+    colors, _ = greedy_kernels.distance2_coloring(*lists(np.ones((n, n))), skipped, order, free)
     np.testing.assert_array_equal(colors[order], np.arange(n))
     forced = free.copy()
     forced[order[0]] = 140
-    colors, _ = kernels.distance2_coloring(*lists(np.ones((n, n))), skipped, order, forced)
+    colors, _ = greedy_kernels.distance2_coloring(*lists(np.ones((n, n))), skipped, order, forced)
     assert colors[order[0]] == 140
     assert sorted(colors) == list(range(n))
     forced[order[1]] = 140
-    assert kernels.distance2_coloring(*lists(np.ones((n, n))), skipped, order, forced)[1] in order[:2]
+    assert greedy_kernels.distance2_coloring(*lists(np.ones((n, n))), skipped, order, forced)[1] in order[:2]
 
 
 @given(oracles.symmetric_patterns, st.randoms(use_true_random=False))
@@ -112,7 +103,7 @@ def test_lists_and_masks_find_the_same_stars(dense, two_sided, random):
     random.shuffle(order)
     order = np.array(order, np.int32)
     free = np.full(graph.n_vertices, -1, np.int32)
-    colors, clash = kernels.star_coloring_with_lists(graph.indptr, graph.indices, order, free, two_sided)
+    colors, clash = greedy_kernels.star_coloring_with_lists(graph.indptr, graph.indices, order, free, two_sided)
     assert clash == -1
     np.testing.assert_array_equal(colors, color_stars(graph, order))
 
@@ -135,39 +126,10 @@ def test_chordal_coloring_recognizes_perfect_orders(dense, random):
     rank = np.argsort(order)
     earlier = [[w for w in range(n) if dense[v, w] and rank[w] < rank[v]] for v in range(n)]
     perfect = all(dense[a, b] for near in earlier for a in near for b in near if a != b)
-    colors, found = kernels.chordal_coloring(*lists(dense), np.array(order, np.int32))
+    colors, found = greedy_kernels.chordal_coloring(*lists(dense), np.array(order, np.int32))
     assert found == perfect
     if perfect:
         assert oracles.is_acyclic_coloring(dense, colors)
         assert colors.max(initial=-1) + 1 == max((len(near) + 1 for near in earlier), default=0)
     else:
         assert (colors == -1).all()
-
-
-@given(oracles.dense_patterns)
-def test_neighbor_degrees(dense):
-    conflicts = (dense.T.astype(int) @ dense.astype(int)) > 0
-    np.fill_diagonal(conflicts, False)
-    degrees = kernels.neighbor_degrees(*lists(dense.T), *lists(dense))
-    np.testing.assert_array_equal(degrees, conflicts.sum(axis=0))
-
-
-@given(oracles.dense_patterns)
-def test_crossing_lengths(dense):
-    order = np.arange(len(dense), dtype=np.int32)
-    lengths = kernels.crossing_lengths(*lists(dense), order, dense.shape[1])
-    expected = [dense[: k + 1].sum(axis=0).max(initial=0) for k in range(len(dense))]
-    np.testing.assert_array_equal(lengths, expected)
-
-
-def test_substitute_runs_without_the_compiler():
-    path = adjacency_graph(SparsityPattern.from_matrix(oracles.band(4, 1) & ~np.eye(4, dtype=bool)))
-    colors = np.array([0, 1, 0, 1], np.int32)
-    solved, giver, taker, n_totals = kernels.peel(path.indptr, path.indices, path.mirror, colors)
-    compressed = np.array([[0, 2], [5, 0], [0, 7], [4, 0]])  # entries 2, 3 and 4 along the path
-    rows = np.repeat(np.arange(4), np.diff(path.indptr))
-    source = rows[solved] * 2 + colors[path.indices[solved]]
-    for run in (kernels.substitute, kernels.substitute.py_func):
-        values = np.zeros(6, int)
-        run(compressed.ravel(), source, giver, taker, solved, path.mirror[solved], np.zeros(n_totals, int), values)
-        np.testing.assert_array_equal(values, [2, 2, 3, 3, 4, 4])
