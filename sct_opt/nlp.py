@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final, overload
 
@@ -59,6 +60,21 @@ class _Vector:
         nlp.__dict__[self.name] = np.array(np.broadcast_to(array, (size,)))
 
 
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Factors by which a solver may multiply a problem internally; results are always in the problem's own units.
+
+    Attributes:
+        objective: Factor of the objective.
+        variables: Factors of the variables, shape ``(n,)``; None for ones.
+        constraints: Factors of the constraints, shape ``(m,)``; None for ones.
+    """
+
+    objective: float = 1.0
+    variables: Array | None = None
+    constraints: Array | None = None
+
+
 @final
 class NLP:
     """A nonlinear program with exact sparse derivatives; an object that `cyipopt.Problem` takes as ``problem_obj``.
@@ -79,6 +95,7 @@ class NLP:
         parameter_names: One name per parameter, likewise, or a mapping of names to shapes.
         maximize: The problem was a maximization: the tape's objective is the negated one, and results flip it back.
         load_solution: Writes a result back into the model that the problem came from.
+        scaling: Set this attribute to a `Scaling` to have IPOPT use it in place of scaling of its own.
 
     Raises:
         ShapeError: If an array fits neither the variables nor the constraints.
@@ -130,6 +147,7 @@ class NLP:
         self.m = tape.num_outputs - 1
         self.maximize = maximize
         self.load_solution = load_solution
+        self.scaling: Scaling | None = None
         self.timings: dict[str, float] = {}
         self._names = {"variable": variable_names, "constraint": constraint_names}
         self._parameters = Parameters(tape.parameters, parameter_names)

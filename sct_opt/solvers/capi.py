@@ -73,6 +73,7 @@ def library() -> ctypes.CDLL:
         "AddIpoptStrOption": (_bool, [_pointer, ctypes.c_char_p, ctypes.c_char_p]),
         "AddIpoptNumOption": (_bool, [_pointer, ctypes.c_char_p, _number]),
         "AddIpoptIntOption": (_bool, [_pointer, ctypes.c_char_p, _index]),
+        "SetIpoptProblemScaling": (_bool, [_pointer, _number, _pointer, _pointer]),
         "SetIntermediateCallback": (_bool, [_pointer, _INTERMEDIATE]),
         "IpoptSolve": (_index, [_pointer] * 8),
     }
@@ -185,6 +186,13 @@ class Problem:
             accepted = self._library.AddIpoptNumOption(self._handle, keyword, value)
         if not accepted:
             raise TypeError(f"IPOPT refuses {value!r} for its option {name!r}")
+
+    def set_problem_scaling(
+        self, objective: float, variables: Array | None = None, constraints: Array | None = None
+    ) -> None:
+        """Give scaling factors, which IPOPT uses if ``nlp_scaling_method`` is ``user-scaling``."""
+        addresses = (None if factors is None else _address(factors) for factors in (variables, constraints))
+        self._library.SetIpoptProblemScaling(self._handle, objective, *addresses)
 
     def solve(
         self, x: Array, lagrange: Array | None = None, zl: Array | None = None, zu: Array | None = None

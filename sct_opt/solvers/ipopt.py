@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sct_opt.errors import EvaluationError, MissingDependencyError, ShapeError, SolverError
-from sct_opt.nlp import NLP
+from sct_opt.nlp import NLP, Scaling
 from sct_opt.solvers.options import set_option
 
 if TYPE_CHECKING:
@@ -154,12 +154,15 @@ def solve(
     nlp.check_start(start)
     warm = None if multipliers is None else _multipliers(nlp, multipliers)
     # `sb` keeps IPOPT from printing its banner.
-    settings = {"print_level": 0, "sb": "yes"} | (_WARM_START if warm else {}) | dict(options or {})
+    scaled = {} if nlp.scaling is None else {"nlp_scaling_method": "user-scaling"}
+    settings = {"print_level": 0, "sb": "yes"} | (_WARM_START if warm else {}) | scaled | dict(options or {})
     exact = str(settings.get("hessian_approximation", "exact")).lower() != "limited-memory"
     nlp.prepare(hessian=exact)
     callbacks = _Callbacks(nlp, callback, evaluation_error, exact)
     problem = make_problem(n=nlp.n, m=nlp.m, problem_obj=callbacks, lb=nlp.lb, ub=nlp.ub, cl=nlp.cl, cu=nlp.cu)
     callbacks.problem = problem
+    if nlp.scaling is not None:
+        _scale(problem, nlp, nlp.scaling)
     for name, value in settings.items():
         set_option(problem, name, value)
     began = time.perf_counter()
@@ -193,6 +196,16 @@ def solve(
         )
         raise SolverError(f"{result['message']} {hint}")
     return result
+
+
+def _scale(problem: Any, nlp: NLP, scaling: Scaling) -> None:
+    factors: list[Array | None] = []
+    for what, given, size in (("variables", scaling.variables, nlp.n), ("constraints", scaling.constraints, nlp.m)):
+        array = None if given is None else np.ascontiguousarray(given, dtype=float).ravel()
+        if array is not None and (array.shape != (size,) or not (np.isfinite(array) & (array > 0.0)).all()):
+            raise ShapeError(f"the scaling of the {what} must be {size} positive numbers")
+        factors.append(array)
+    problem.set_problem_scaling(float(scaling.objective), *factors)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import pytest
 
 import sct_opt as so
 from sct_opt.demo.models import hs071, luksan_vlcek
-from sct_opt.errors import EvaluationError, MissingDependencyError, SolverError
+from sct_opt.errors import EvaluationError, MissingDependencyError, ShapeError, SolverError
+from sct_opt.nlp import Scaling
 from sct_opt.solvers import capi
 from sct_opt.solvers.ipopt import solve
 
@@ -113,3 +114,26 @@ def test_casadi_brings_a_library_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
     assert any("libipopt" in file for file in files)
     assert capi._opened(files[0]) is not None
     assert capi._opened(__file__) is None
+
+
+@pytest.mark.parametrize("backend", ["cyipopt", "ctypes"])
+def test_scaling_changes_the_path_and_not_the_solution(backend: str) -> None:
+    nlp = luksan_vlcek(50).nlp
+    plain = solve(nlp, backend=backend, options={"nlp_scaling_method": "none"})
+    nlp.scaling = Scaling(0.01, np.linspace(1.0, 5.0, nlp.n), np.full(nlp.m, 10.0))
+    residuals: list[float] = []
+    scaled = solve(nlp, backend=backend, callback=lambda it: residuals.append(it.inf_du))
+    unscaled: list[float] = []
+    off = solve(
+        nlp,
+        backend=backend,
+        options={"nlp_scaling_method": "none"},
+        callback=lambda it: unscaled.append(it.inf_du),
+    )
+    assert residuals[0] != unscaled[0], "the factors reached IPOPT"
+    for result in (scaled, off):
+        np.testing.assert_allclose(result.x, plain.x, atol=1e-6)
+        np.testing.assert_allclose(result.constraint_multipliers, plain.constraint_multipliers, atol=1e-5)
+    nlp.scaling = Scaling(variables=np.zeros(nlp.n))
+    with pytest.raises(ShapeError, match="scaling of the variables must be 50 positive numbers"):
+        solve(nlp, backend=backend)

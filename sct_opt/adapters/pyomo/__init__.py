@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sct_opt.adapters.pyomo.model import Translation, translate
-from sct_opt.adapters.pyomo.solution import load_solution
+from sct_opt.adapters.pyomo.solution import load_solution, scaling
 from sct_opt.nlp import NLP
 
 __all__ = ["from_pyomo"]
@@ -19,7 +19,8 @@ def from_pyomo(model: Any) -> NLP:
 
     Variables are those that occur in active constraints or in the objective, in the order of their declaration.  Mutable
     Params and fixed variables become parameters of the NLP.  A variable without a value starts at zero or at
-    the bound nearest to it.  Units are not looked at: the solver sees magnitudes.
+    the bound nearest to it.  Units are not looked at: the solver sees magnitudes.  A suffix ``scaling_factor`` becomes
+    the NLP's scaling, which IPOPT uses unless its option ``nlp_scaling_method`` says otherwise.
 
     Args:
         model: A ConcreteModel, or a Block of one.
@@ -69,5 +70,6 @@ def build(model: Any, free: Iterable[Any] = ()) -> tuple[NLP, Translation]:
         maximize=translation.maximize,
         load_solution=functools.partial(load_solution, translation),
     )
+    nlp.scaling = scaling(translation)
     nlp.timings["trace"] = time.perf_counter() - start
     return nlp, translation

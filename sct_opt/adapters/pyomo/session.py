@@ -18,6 +18,7 @@ from pyomo.core.base.objective import Objective
 
 from sct_opt.adapters.pyomo.greybox import grey_box_blocks
 from sct_opt.adapters.pyomo.model import Translation
+from sct_opt.adapters.pyomo.solution import scaling
 from sct_opt.nlp import NLP
 
 
@@ -74,6 +75,7 @@ class Session:
         translation, nlp = self.translation, self.nlp
         nlp.lb, nlp.ub = translation.variable_bounds()
         nlp.x0 = translation.start()
+        nlp.scaling = scaling(translation)
         if translation.changing:
             nlp.cl, nlp.cu = translation.constraint_bounds()
         if translation.parameters:

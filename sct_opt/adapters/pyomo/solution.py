@@ -9,13 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pyomo.core.base.suffix import active_export_suffix_generator, active_import_suffix_generator
+from pyomo.core.base.suffix import (
+    Suffix,
+    SuffixFinder,
+    active_export_suffix_generator,
+    active_import_suffix_generator,
+)
 from pyomo.core.staleflag import StaleFlagManager
 
 from sct_opt.adapters.pyomo.greybox import GreyBoxRow
 from sct_opt.adapters.pyomo.model import Translation
+from sct_opt.nlp import Scaling
 
 Array = np.ndarray[Any, Any]
+
+SCALING = "scaling_factor"
+"""Name of the suffix that holds scaling factors."""
 
 
 def load_solution(translation: Translation, result: Any) -> None:
@@ -82,3 +91,21 @@ def start_multipliers(translation: Translation) -> tuple[Array, Array, Array]:
     lower = sign * read("ipopt_zL_in", translation.variables)
     upper = -sign * read("ipopt_zU_in", translation.variables)
     return constraint, np.maximum(lower, 0.0), np.maximum(upper, 0.0)
+
+
+def scaling(translation: Translation) -> Scaling | None:
+    """The model's scaling factors: its suffixes ``scaling_factor``, those of inner blocks first; None without such a suffix.
+
+    Args:
+        translation: the model.
+    """
+    model = translation.model
+    if not any(suffix.local_name == SCALING for suffix in model.component_objects(Suffix, active=True)):
+        return None
+    find = SuffixFinder(SCALING, 1.0, model).find
+
+    def read(components: list[Any]) -> Array:
+        return np.array([1.0 if isinstance(c, GreyBoxRow) else float(find(c)) for c in components])
+
+    objective = 1.0 if translation.objective is None else float(find(translation.objective))
+    return Scaling(objective, read(translation.variables), read(translation.constraints))
