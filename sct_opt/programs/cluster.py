@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from sct_opt.ops import AFFINE, CONSTANT, INPUT, OPS, PARAMETER, SELECT
-from sct_opt.programs.split import MAX_CONE, MAX_TARGETS, Split, Walkable, operation_weights, split_outputs, walkable
+from sct_opt.programs.distribute import distributed
+from sct_opt.programs.split import MAX_CONE, MAX_TARGETS, Split, Walkable, operation_weights, split_outputs
 from sct_opt.tape import Tape
 
 Array = np.ndarray[Any, Any]
@@ -105,7 +106,7 @@ def discover(tape: Tape) -> Discovery:
     >>> [(p.instances, p.inputs.shape[0]) for p in found.programs]
     [(99, 2)]
     """
-    walk = walkable(tape)
+    walk = distributed(tape)
     walked = _walked(walk, split_outputs(walk))
     odd = walked.odd_roots()
     if odd.size:
@@ -120,10 +121,12 @@ class _Walked:
     Attributes:
         order: roots, cluster by cluster.
         cluster_ptr: where each cluster begins.
+        linear: by node, whether it is linear in its arguments.
         leftover: roots too large for programs.
     """
 
     tape: Tape
+    linear: Array
     split: Split
     order: Array
     cluster_ptr: Array
@@ -146,7 +149,7 @@ class _Walked:
             return np.zeros(0, dtype=np.int32)
         odd = counts < max(FEW_INSTANCES, int(counts.max()) // 10)
         roots = self.split.roots[self.order[np.repeat(odd[self.program], np.diff(self.cluster_ptr))]]
-        found: Array = roots[self.split.linear[roots] == 1]
+        found: Array = roots[self.linear[roots] == 1]
         return found
 
     def discovery(self) -> Discovery:
@@ -182,8 +185,8 @@ def _walked(walk: Walkable, split: Split) -> _Walked:
     from sct_opt.programs import cluster_kernels, walk_kernels  # noqa: PLC0415 - Numba is imported at first use
 
     tape = walk.tape
-    if split.forest:
-        sizes = np.where(split.roots < tape.first_operation, 0, split.tree[split.roots])
+    if walk.forest:
+        sizes = np.where(split.roots < tape.first_operation, 0, walk.tree[split.roots])
     else:
         sizes = cluster_kernels.cone_sizes(*walk.structure, split.roots, tape.first_operation, MAX_CONE)
     counts = np.bincount(split.target_root, minlength=split.roots.size)
@@ -210,6 +213,7 @@ def _walked(walk: Walkable, split: Split) -> _Walked:
     leftover = np.flatnonzero(~small)
     return _Walked(
         tape,
+        walk.linear,
         split,
         order,
         cluster_ptr,
@@ -227,13 +231,13 @@ def _labels(walk: Walkable, split: Split, small: Array) -> Array:
     """The first root of each root's cluster."""
     from sct_opt.programs import cluster_kernels  # noqa: PLC0415
 
-    if split.forest or split.roots.size < 2:
+    if walk.forest or split.roots.size < 2:
         return np.arange(split.roots.size, dtype=np.int32)
     return cluster_kernels.cluster(  # type: ignore[no-any-return]
         *walk.structure,
         split.roots,
         small,
-        split.linear,
+        walk.linear,
         operation_weights(),
         walk.tape.first_operation,
         MAX_CONE,

@@ -163,7 +163,7 @@ class Engine:
         mine = np.flatnonzero(index[split.target_root] >= 0)
         output = index[split.target_root[mine]]
         order = np.argsort(output, kind="stable")
-        tape, inputs = restricted_inputs(with_outputs(self.tape, split.roots[self._leftover_roots]))
+        tape, inputs = restricted_inputs(with_outputs(self.found.tape, split.roots[self._leftover_roots]))
         return Leftover(
             self._make_compressed(tape),
             inputs,

@@ -67,9 +67,6 @@ class Split:
         target_root, target_row, target_coef: output ``row`` contains ``coef * root``.
         linear_row, linear_input, linear_coef: output ``row`` contains ``coef * x[input]``.
         constant: by output.
-        linear: by node, whether it is linear in its arguments.
-        tree: by node, number of operations of its expression written out as a tree.
-        forest: no operation is used twice.
     """
 
     roots: Array
@@ -81,9 +78,6 @@ class Split:
     linear_input: Array
     linear_coef: Array
     constant: Array
-    linear: Array
-    tree: Array
-    forest: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +88,25 @@ class Walkable:
         tape: the tape.
         ptr: where each node's arguments begin in ``args``.
         args: node ids.
+        linear: 1 for nodes linear in their arguments with constant coefficients, 2 for those linear in the inputs.
+        addends: nonlinear terms of a linear node, at most 255.
+        tree: operations of a node's expression written out as a tree.
+        cost: the same, weighted.
+        inner: whether a nonlinear node needs this one, through linear nodes or not.
+        several: whether more than one way leads up.
+        forest: no operation is used twice.
     """
 
     tape: Tape
     ptr: Array
     args: Array
+    linear: Array
+    addends: Array
+    tree: Array
+    cost: Array
+    inner: Array
+    several: Array
+    forest: bool
 
     @property
     def structure(self) -> tuple[Array, Array, Array]:
@@ -112,11 +120,13 @@ class Walkable:
 
 
 def walkable(tape: Tape) -> Walkable:
-    """List the arguments of all nodes."""
+    """List the arguments of all nodes and find out what splitting asks about each."""
     from sct_opt.programs import split_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
 
     arity = np.array([op.arity for op in OPS], dtype=np.int8)
-    return Walkable(tape, *kernels.arguments(tape.opcode, tape.arg0, tape.arg1, tape.row_ptr, tape.row_arg, arity))
+    ptr, args = kernels.arguments(tape.opcode, tape.arg0, tape.arg1, tape.row_ptr, tape.row_arg, arity)
+    found = kernels.properties(tape.opcode, ptr, args, tape.outputs, tape.first_operation, operation_weights())
+    return Walkable(tape, ptr, args, *found)
 
 
 def split_outputs(walk: Walkable, forced: Array | None = None) -> Split:
@@ -138,9 +148,6 @@ def split_outputs(walk: Walkable, forced: Array | None = None) -> Split:
     from sct_opt.programs import split_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
 
     tape = walk.tape
-    linear, addends, tree, cost, inner, several, forest = kernels.properties(
-        *walk.structure, tape.outputs, tape.first_operation, operation_weights()
-    )
     first_constant = tape.num_inputs + tape.num_parameters
     units, *rest = kernels.split(
         *walk.structure,
@@ -150,13 +157,16 @@ def split_outputs(walk: Walkable, forced: Array | None = None) -> Split:
         tape.num_inputs,
         first_constant,
         tape.first_operation,
-        linear,
-        addends,
-        tree,
+        walk.linear,
+        walk.addends,
+        walk.tree,
         MAX_CONE - 1,
     )
     dissolved = np.zeros(units.size, dtype=bool)
-    if forced is not None or (not forest and kernels.any_addend_shared(linear, cost, inner, several, WORTH_SHARING)):
+    shared = not walk.forest and kernels.any_addend_shared(
+        walk.linear, walk.cost, walk.inner, walk.several, WORTH_SHARING
+    )
+    if shared or forced is not None:
         marked = np.zeros(tape.size, dtype=bool)
         if forced is not None:
             marked[forced] = True
@@ -167,10 +177,10 @@ def split_outputs(walk: Walkable, forced: Array | None = None) -> Split:
             tape.num_inputs,
             first_constant,
             tape.first_operation,
-            linear,
-            tree,
-            cost,
-            inner,
+            walk.linear,
+            walk.tree,
+            walk.cost,
+            walk.inner,
             marked,
             MAX_CONE - 1,
             MAX_TARGETS,
@@ -189,7 +199,4 @@ def split_outputs(walk: Walkable, forced: Array | None = None) -> Split:
         linear_input,
         linear_coef,
         constant,
-        linear,
-        tree,
-        forest,
     )

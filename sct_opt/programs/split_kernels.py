@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from sct_opt.ops import AFFINE, BLACKBOX, CONSTANT, INPUT, OPCODE, PARAMETER
+from sct_opt.ops import AFFINE, BLACKBOX, CONSTANT, INPUT, OPCODE, PARAMETER, SELECT
 
 Array = np.ndarray[Any, Any]
 
 ADD, SUB, NEG, MUL, DIV = (OPCODE[name] for name in ("add", "sub", "neg", "mul", "div"))
+NARY = (AFFINE, SELECT, BLACKBOX)
 SATURATED = 1 << 28
 MAX_ADDENDS = 24
 """Nonlinear terms that an output may have to be evaluated as a whole."""

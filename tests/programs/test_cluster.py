@@ -38,7 +38,7 @@ def test_trapezoids_share_the_dynamics_of_a_point() -> None:
 
 def test_hermite_simpson_merges_the_rows_of_an_interval() -> None:
     found = discover(cart_pole(50, free_time=True, hermite_simpson=True)[0])
-    assert (found.programs[0].instances, len(found.programs[0].roots)) == (50, 4)
+    assert (50, 4) in [(p.instances, len(p.roots)) for p in found.programs]
     assert found.total_nodes < 2 * found.tape.size
 
 

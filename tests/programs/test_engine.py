@@ -116,7 +116,7 @@ def test_programs_and_leftovers_together(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(engine_module, "MAX_OPERATIONS", 40)
     tape, x = cart_pole(200, free_time=True)
     d = Derivatives(tape)
-    assert "0 terms in compressed form" not in d.report()
+    assert " 0 terms in compressed form" not in d.report()
     assert d._engine is not None
     assert_same(d, x)
     tape, x = with_parameters(30)
