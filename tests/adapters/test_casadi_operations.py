@@ -7,8 +7,11 @@ import itertools
 import casadi
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sct_opt.adapters.casadi import sx
+from sct_opt.adapters.casadi.blackbox import FunctionBox
 from sct_opt.adapters.casadi.emit import emit
 from sct_opt.derivatives import Derivatives
 from sct_opt.errors import ModelError, UnsupportedOperatorError
@@ -442,6 +445,71 @@ def test_repeated_calls_are_walked_once_for_all():
     agree(function, points=2)
     z = casadi.MX.sym("z", 12, 3)
     agree(casadi.Function("mapped", [z], function.map(3)(*casadi.vertsplit(z, 2))), points=1)
+
+
+def test_wrong_patterns_of_casadi_are_noticed():
+    matrix, right = casadi.MX.sym("A", casadi.Sparsity.lower(3)), casadi.MX.sym("b", 3)
+    f = casadi.Function("f", [matrix, right], [casadi.solve(matrix, right)])
+    assert f.jac_sparsity(0, 1).nnz() == 0, "CasADi has mended its pattern of sparse solves: drop this test"
+    with pytest.raises(ModelError, match="Jacobian of function 'f' misses entries in output 0"):
+        FunctionBox(f).jacobian(np.arange(1.0, 10.0))
+
+
+RANDOM_UNARY = [
+    casadi.sin,
+    casadi.exp,
+    casadi.fabs,
+    casadi.floor,
+    casadi.sign,
+    casadi.sqrt,
+    casadi.tanh,
+    casadi.atan,
+    lambda a: a**2,
+    lambda a: 1 / (a**2 + 1),
+    lambda a: -a,
+]
+RANDOM_BINARY = [
+    lambda a, b: a + b,
+    lambda a, b: a - b,
+    lambda a, b: a * b,
+    lambda a, b: a / (b**2 + 0.5),
+    casadi.fmin,
+    casadi.fmax,
+    casadi.atan2,
+    casadi.hypot,
+    lambda a, b: casadi.if_else(a > b, a * b, b),
+    lambda a, b: casadi.copysign(a, b),
+    lambda a, b: a < b,
+]
+
+
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS), operations=st.sampled_from([8, 40, 300]))
+@settings(max_examples=40, deadline=None)
+def test_random_programs(seed, kind, operations):
+    rng = np.random.default_rng(seed)
+    x = kind.sym("x", 5)
+    pool = [x[i] for i in range(5)] + [kind(1.7), kind(-0.3)]
+    for _ in range(operations):
+        a, b = (pool[k] for k in rng.integers(max(0, len(pool) - 12), len(pool), 2))
+        if rng.random() < 0.4:
+            operation = RANDOM_UNARY[rng.integers(len(RANDOM_UNARY))]
+            new = operation(casadi.tanh(a) + 1.1) if operation in (casadi.sqrt, casadi.exp) else operation(a)
+        else:
+            new = RANDOM_BINARY[rng.integers(len(RANDOM_BINARY))](a, b)
+        pool.append(casadi.atan(new) if rng.random() < 0.3 else new)
+    function = casadi.Function("f", [x], [casadi.vertcat(*pool[-4:])])
+    mine, reference = derivatives_of(function), reference_of(function)
+    point, weights = rng.uniform(-1, 1, 5), rng.standard_normal(4)
+    values, jacobian, hessian = (np.array(part) for part in reference(point, weights))
+    if not (np.isfinite(hessian).all() and max(np.abs(jacobian).max(), np.abs(hessian).max()) < 1e8):
+        return
+    found = np.zeros((4, 5))
+    found[mine.jacobian_pattern.tocoo().coords] = mine.jacobian_values(point)
+    lower = np.zeros((5, 5))
+    lower[mine.hessian_lower_pattern.tocoo().coords] = mine.hessian_values(point, weights)
+    np.testing.assert_allclose(mine.values(point), values.ravel(), rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(found, jacobian, rtol=1e-7, atol=1e-7 * (1 + np.abs(jacobian).max()))
+    np.testing.assert_allclose(lower, np.tril(hessian), rtol=1e-7, atol=1e-7 * (1 + np.abs(hessian).max()))
 
 
 class Cubic(casadi.Callback):

@@ -55,6 +55,7 @@ class FunctionBox:
         self.jacobian_rows = _repeated(rows[order], instances, outputs)
         self.jacobian_cols = _repeated(cols[order], instances, inputs)
         self._jacobian = _Buffered(casadi.Function("jacobian", [z], [jacobian]), instances)
+        self._unchecked: casadi.Function | None = _directional(y, z)
         weights = casadi.MX.sym("w", outputs)
         try:
             hessian = casadi.tril(casadi.jacobian(casadi.jtimes(y, z, weights, True), z))
@@ -69,8 +70,34 @@ class FunctionBox:
         return self._value(args)
 
     def jacobian(self, args: Array) -> Array:
-        """Values aligned to ``jacobian_rows``, ``jacobian_cols``."""
-        return self._jacobian(args)[self._jacobian_order]
+        """Values aligned to ``jacobian_rows``, ``jacobian_cols``.
+
+        Raises:
+            ModelError: CasADi's pattern misses entries, found by a directional derivative at the first point.
+        """
+        values = self._jacobian(args)[self._jacobian_order]
+        if self._unchecked is not None and np.isfinite(values).all():
+            self._check(args, values)
+        return values
+
+    def _check(self, args: Array, values: Array) -> None:
+        """Compare the Jacobian of the first instance with a directional derivative, which needs no pattern."""
+        assert self._unchecked is not None
+        count = self._unchecked.nnz_in(0)
+        mine = self.jacobian_rows < self._unchecked.nnz_out(0)
+        rows, cols, values = self.jacobian_rows[mine], self.jacobian_cols[mine], values[mine]
+        direction = np.random.default_rng(0).uniform(0.5, 1.5, count)
+        truth = np.array(self._unchecked(args[:count], direction)).ravel()
+        product = np.bincount(rows, weights=values * direction[cols], minlength=truth.size)
+        size = np.bincount(rows, weights=np.abs(values), minlength=truth.size) + np.abs(truth)
+        wrong = np.abs(product - truth) > 1e-3 * size + 1e-6  # finite differences and integrators are rough
+        if np.isfinite(truth).all():
+            self._unchecked = None
+            if wrong.any():
+                raise ModelError(
+                    f"CasADi's Jacobian of function {self.name!r} misses entries in output {int(wrong.argmax())}: its sparsity pattern is "
+                    "wrong; hide the function in a casadi.Callback that implements get_jacobian, or give it dense arguments"
+                )
 
     def hessian(self, args: Array, weights: Array) -> Array:
         """Lower triangle of the Hessian of ``weights @ outputs``."""
@@ -152,6 +179,14 @@ class LinearSolve:
         both = (adjoint[:, rows] @ x[:, cols].transpose(0, 2, 1)) * inverse[:, cols][:, :, rows]
         between = (both + both.transpose(0, 2, 1))[:, self._lower[0], self._lower[1]]
         return np.concatenate([mixed.reshape(self.instances, -1), between], axis=1).ravel()
+
+
+def _directional(y: casadi.MX, z: casadi.MX) -> casadi.Function | None:
+    v = casadi.MX.sym("v", z.numel())
+    try:
+        return casadi.Function("directional", [z, v], [casadi.densify(casadi.jtimes(y, z, v))])
+    except RuntimeError:  # it has a Jacobian of its own and no directional derivatives
+        return None
 
 
 def _repeated(positions: Array, instances: int, stride: int) -> Array:
