@@ -66,7 +66,7 @@ class TracedComplex:
         return np.asarray(np.asarray(self.real, dtype=float) + 1j * np.asarray(self.imag, dtype=float), dtype=dtype)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method == "reduce" and ufunc is np.add:
+        if method == "reduce" and ufunc.__name__ == "add":
             return _each_part(np.add.reduce, *inputs, **kwargs)
         if method != "__call__" or kwargs.pop("out", None) is not None:
             raise unsupported(f"numpy.{ufunc.__name__}.{method} of complex traced values")
@@ -354,7 +354,7 @@ def _product(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def apply(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
         (ar, ai), (br, bi) = _both(a), _both(b)
-        if function is np.vdot:
+        if function.__name__ == "vdot":
             ai = np.negative(ai)
         real = function(ar, br, *args, **kwargs) - function(ai, bi, *args, **kwargs)
         return TracedComplex(real, function(ar, bi, *args, **kwargs) + function(ai, br, *args, **kwargs))

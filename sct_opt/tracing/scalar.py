@@ -193,7 +193,10 @@ class TracedInt(TracedScalar):
 
 # Smooth ufuncs that are one row; the others need the care of `sct_opt.tracing.ufuncs`.
 _CODES: dict[np.ufunc, int] = {
-    getattr(np, name): code for code, op in enumerate(OPS) for name in op.numpy if all(op.d) and op.name not in ("min", "max")
+    getattr(np, name): code
+    for code, op in enumerate(OPS)
+    for name in op.numpy
+    if all(op.d) and op.name not in ("min", "max")
 }
 
 SCALARS: dict[str, type[TracedScalar]] = {FLOAT: TracedScalar, BOOL: TracedBool, INT: TracedInt}

@@ -14,8 +14,8 @@ from sct_opt.tape import Array, ConstantsPolicy, Tape, TapeBuilder
 from sct_opt.tracing.array import Traced
 from sct_opt.tracing.base import TracedBase, ids_of
 from sct_opt.tracing.complex import TracedComplex
-from sct_opt.tracing.idioms import tracing
 from sct_opt.tracing.selected import Selected, shape_error
+from sct_opt.tracing.stand_ins import tracing
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,12 +137,23 @@ def _evaluate(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     if rule is not None:
         return rule(*inputs)
     code = UFUNC.get(name)
+    if code is None and set("".join(ufunc.types)) <= set("O->"):
+        # np.frompyfunc: a Python function of single numbers
+        return _of_objects(ufunc, inputs)
     if code is None or OPS[code].arity != len(inputs):
         raise unsupported(f"{'scipy.special' if not hasattr(np, name) else 'numpy'}.{name}")
     if len(inputs) == 1:
         value = inputs[0]
         return emit_unary(code, value if isinstance(value, TracedBase) else as_traced(value))
     return emit_binary(code, *inputs)
+
+
+def _of_objects(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+    builder = builder_of(*inputs)
+    result = ufunc(*(np.asarray(value, dtype=object) for value in inputs))
+    return (
+        tuple(as_traced(part, builder) for part in result) if isinstance(result, tuple) else as_traced(result, builder)
+    )
 
 
 def as_traced(value: Any, builder: TapeBuilder | None = None) -> Any:

@@ -8,6 +8,7 @@ import threading
 from math import exp as expo
 from math import sin
 
+import numba
 import numpy as np
 import pytest
 from numpy import array, empty, zeros
@@ -242,3 +243,33 @@ def test_without_the_context_nothing_is_replaced():
         assert isinstance(np.zeros(2), Traced)
     with pytest.raises(TracingError):
         np.zeros(2)[0] = x[0]
+
+
+LISTS = {
+    "extrema": lambda x: [
+        np.max([x[0], x[1], 0.5]),
+        np.min((x[0], x[2])),
+        np.maximum.reduce([x[:3], x[3:], np.zeros(3)]),
+    ],
+    "moments": lambda x: [np.mean([x[0], x[1], 3.0]), np.std([x[0], x[1]]), np.median([x[0], x[1], x[2]])],
+    "ufuncs": lambda x: [np.sqrt([x[0] ** 2, 1.0]), np.exp([x[0], x[1]]), np.hypot([x[0], 1.0], [x[1], 2.0])],
+    "algebra": lambda x: [np.linalg.solve([[2.0, 1.0], [1.0, 3.0]], [x[0], x[1]]), np.linalg.norm([x[0], x[1]])],
+    "products": lambda x: [np.dot([x[0], x[1]], [1.0, 2.0]), np.cross([x[0], x[1], x[2]], [1.0, 2.0, 3.0])],
+    "joins": lambda x: [np.concatenate(([x[0]], [x[1], 2.0])), np.hstack((x[0], x[1])), np.r_[x[:2], 1.0], np.c_[x, x]],
+    "frompyfunc": lambda x: np.frompyfunc(lambda a: a * 2, 1, 1)(x),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_of_traced_values(name):
+    assert_traces(LISTS[name], np.zeros(6), shape=False)
+
+
+def test_numba_knows_the_stand_ins():
+    @numba.njit
+    def weights(n):
+        return np.sqrt(np.ones(n)) * math.exp(0.0)
+
+    traced = trace_function(lambda x: weights(3) * x, np.zeros(3))
+    np.testing.assert_array_equal(oracle.evaluate(traced.tape, [1.0, 2.0, 3.0]), [1, 2, 3])
+    assert weights(2).sum() == 2.0

@@ -9,12 +9,14 @@ from sct_opt.tracing.functions import (
     interpolation,
     inverse,
     linalg,
+    polynomial,
     reduction,
     scipy_linalg,
     selection,
     shape,
     signal,
     special,
+    statistics,
 )
 
 __all__ = [
@@ -26,10 +28,12 @@ __all__ = [
     "interpolation",
     "inverse",
     "linalg",
+    "polynomial",
     "reduction",
     "scipy_linalg",
     "selection",
     "shape",
     "signal",
     "special",
+    "statistics",
 ]

@@ -5,6 +5,7 @@ A product with a constant matrix is one affine node per entry of the result; its
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,17 @@ import numpy as np
 from sct_opt.ops import OPCODE
 from sct_opt.tape import Array, TapeBuilder
 from sct_opt.tracing.array import Traced, traced
-from sct_opt.tracing.base import ComplexOperandError, TracedBase, builder_of, ids_of, implements, node_ids
+from sct_opt.tracing.base import (
+    ComplexOperandError,
+    TracedBase,
+    builder_of,
+    constants_only,
+    ids_of,
+    implements,
+    node_ids,
+)
 from sct_opt.tracing.location import unsupported, where
+from sct_opt.tracing.stand_ins import replaces, untraced
 from sct_opt.tracing.ufuncs import as_traced, assign, special, weighted_sum
 
 _MUL = OPCODE["mul"]
@@ -344,13 +354,49 @@ def _cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, ax
     return np.moveaxis(np.stack(parts, axis=-1), -1, axisc)
 
 
-def _scipy_side(self: Traced, other: Any) -> Any:
-    return sparse_matmul(self, other) if _is_sparse(other) else np.matmul(self, other)
+def _beside_sparse(dense: Callable[..., Any], name: str) -> None:
+    """Python's operator with a scipy.sparse matrix on the other side, which knows nothing of traced arrays."""
+
+    def forward(self: Traced, other: Any) -> Any:
+        return sparse_matmul(self, other) if _multiplies(other, name) else dense(self, other)
+
+    def reflected(self: Traced, other: Any) -> Any:
+        return sparse_matmul(other, self) if _multiplies(other, name) else dense(other, self)
+
+    setattr(Traced, f"__{name}__", forward)
+    setattr(Traced, f"__r{name}__", reflected)
 
 
-def _scipy_side_reflected(self: Traced, other: Any) -> Any:
-    return sparse_matmul(other, self) if _is_sparse(other) else np.matmul(other, self)
+def _multiplies(other: Any, name: str) -> bool:
+    # * of the matrix classes is the matrix product, of the array classes it is entry by entry
+    return _is_sparse(other) and (name == "matmul" or (hasattr(other, "getformat") and other.ndim == 2))
 
 
-setattr(Traced, "__matmul__", _scipy_side)  # noqa: B010
-setattr(Traced, "__rmatmul__", _scipy_side_reflected)  # noqa: B010
+_beside_sparse(np.matmul, "matmul")
+_beside_sparse(np.multiply, "mul")
+
+
+@replaces("scipy.sparse.linalg", "LinearOperator.matvec", "LinearOperator.matmat", "LinearOperator.dot")
+@replaces("scipy.sparse.linalg", "LinearOperator.__matmul__", "LinearOperator.__mul__", "LinearOperator.__call__")
+def _linear_operator(self: Any, x: Any) -> Any:
+    """A linear operator is the matrix that it makes of the identity."""
+    x = as_traced(x)
+    if x.ndim == 0:
+        raise unsupported("a LinearOperator times a traced number", "multiply its result")
+    matrix = untraced(type(self), "matmat")(self, np.eye(self.shape[1]))
+    return matmul(np.asarray(matrix, dtype=float), x)
+
+
+def _constant_diagonals(name: str) -> None:
+    @replaces("scipy.sparse", name)
+    def apply(diagonals: Any, *args: Any, **kwargs: Any) -> Any:
+        import scipy.sparse  # noqa: PLC0415 - loaded, the user calls it
+
+        plain_diagonals = constants_only(diagonals)
+        if plain_diagonals is None:
+            raise unsupported(f"scipy.sparse.{name} of traced diagonals", "add the products of shifted arrays")
+        return untraced(scipy.sparse, name)(plain_diagonals, *args, **kwargs)
+
+
+for _name in ("diags", "diags_array", "spdiags"):
+    _constant_diagonals(_name)

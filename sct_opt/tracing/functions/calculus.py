@@ -157,25 +157,3 @@ def _i0(x: Any) -> Any:
     import scipy.special  # noqa: PLC0415
 
     return scipy.special.i0(x)
-
-
-@implements(np.polyval)
-def _polyval(p: Any, x: Any) -> Any:
-    builder_of(p, x)
-    result: Any = 0.0
-    for coefficient in p:
-        result = np.add(np.multiply(result, x), coefficient)
-    return result
-
-
-@implements(np.polyder)
-def _polyder(p: Any, m: int = 1) -> Any:
-    p = as_traced(p)
-    for _ in range(m):
-        p = p[:-1] * np.arange(p.size - 1, 0, -1)
-    return p
-
-
-@implements(np.polymul)
-def _polymul(a: Any, b: Any) -> Any:
-    return np.convolve(a, b)

@@ -15,7 +15,7 @@ from sct_opt.tracing.base import implements
 from sct_opt.tracing.complex import FUNCTIONS as COMPLEX_FUNCTIONS
 from sct_opt.tracing.complex import TracedComplex, parts
 from sct_opt.tracing.location import unsupported
-from sct_opt.tracing.scipy_functions import replaces
+from sct_opt.tracing.stand_ins import replaces, untraced
 from sct_opt.tracing.ufuncs import as_traced
 
 _ONE_DIMENSIONAL = ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")
@@ -123,8 +123,6 @@ def _real_matrix(name: str) -> None:
         x: Any, type: int = 2, n: int | None = None, axis: int = -1, norm: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         import scipy.fft  # noqa: PLC0415 - loaded, the user calls it
-
-        from sct_opt.tracing.idioms import untraced  # noqa: PLC0415 - idioms imports the stand-ins
 
         if isinstance(x, TracedComplex):
             raise unsupported(f"scipy.fft.{name} of complex traced values")

@@ -11,7 +11,7 @@ from sct_opt.tracing.array import traced
 from sct_opt.tracing.base import builder_of, ids_of, implements
 from sct_opt.tracing.blackbox import call_elementwise
 from sct_opt.tracing.functions.algebra import plain
-from sct_opt.tracing.scipy_functions import replaces
+from sct_opt.tracing.stand_ins import replaces, untraced
 from sct_opt.tracing.ufuncs import as_traced, weighted_sum
 
 
@@ -87,8 +87,6 @@ def _ramps(x: Any, xp: Any, fp: Any, left: Any, right: Any) -> Any:
 
 def _spline(self: Any, x: Any, nu: int = 0, *args: Any, **kwargs: Any) -> Any:
     """A piecewise polynomial at traced points; its derivatives are those that SciPy computes."""
-    from sct_opt.tracing.idioms import untraced  # noqa: PLC0415 - idioms imports the stand-ins
-
     evaluate = untraced(type(self), "__call__")
     sample = np.asarray(evaluate(self, 0.5 * (_start(self) + _end(self)), nu, *args, **kwargs))
     parts = sample.shape
@@ -124,8 +122,6 @@ replaces("scipy.interpolate._interpolate", "_PPolyBase.__call__")(_spline)
 
 def _by_differences(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     """An interpolant without derivatives of its own: differences within the interval."""
-    from sct_opt.tracing.idioms import untraced  # noqa: PLC0415
-
     evaluate = untraced(type(self), "__call__")
 
     def value(t: Array) -> Array:
@@ -150,8 +146,6 @@ replaces("scipy.interpolate._polyint", "_Interpolator1D.__call__")(_by_differenc
 
 
 def _fitted(self: Any, x: Any, nu: int = 0, ext: Any = None) -> Any:
-    from sct_opt.tracing.idioms import untraced  # noqa: PLC0415
-
     evaluate = untraced(type(self), "__call__")
     (result,) = call_elementwise(
         f"scipy.interpolate.{type(self).__name__}",
@@ -167,8 +161,6 @@ replaces("scipy.interpolate", "UnivariateSpline.__call__")(_fitted)
 
 
 def _grid(self: Any, xi: Any, method: Any = None, *, nu: Any = None) -> Any:
-    from sct_opt.tracing.idioms import untraced  # noqa: PLC0415
-
     evaluate = untraced(type(self), "__call__")
     parts = list(xi) if isinstance(xi, tuple) else list(np.moveaxis(as_traced(xi), -1, 0))
     linear = (method or self.method) in ("linear", "nearest")

@@ -14,7 +14,7 @@ from sct_opt.tracing.functions.factorisation import cholesky, eigh, eigvalsh, ls
 from sct_opt.tracing.functions.inverse import closure, filled, inv, solve, square, stacked, structure
 from sct_opt.tracing.functions.linalg import norm
 from sct_opt.tracing.location import unsupported
-from sct_opt.tracing.scipy_functions import replaces
+from sct_opt.tracing.stand_ins import replaces, untraced
 from sct_opt.tracing.ufuncs import as_traced
 
 
@@ -112,8 +112,6 @@ def _scipy_lstsq(a: Any, b: Any, *args: Any, **kwargs: Any) -> Any:
 def _expm(a: Any) -> Any:
     import scipy.linalg  # noqa: PLC0415 - loaded, the user calls it
 
-    from sct_opt.tracing.idioms import untraced  # noqa: PLC0415 - idioms imports the stand-ins
-
     a = square(a, "expm")
     n = a.shape[0]
     expm = untraced(scipy.linalg, "expm")
@@ -170,8 +168,6 @@ def _structured(name: str) -> None:
     @replaces("scipy.linalg", name)
     def apply(*vectors: Any) -> Any:
         import scipy.linalg  # noqa: PLC0415
-
-        from sct_opt.tracing.idioms import untraced  # noqa: PLC0415
 
         builder = builder_of(*vectors)
         ids = [ids_of(builder, vector) for vector in vectors]

@@ -9,7 +9,7 @@ import numpy as np
 from sct_opt.tracing.base import builder_of
 from sct_opt.tracing.functions.algebra import plain
 from sct_opt.tracing.location import unsupported
-from sct_opt.tracing.scipy_functions import replaces
+from sct_opt.tracing.stand_ins import replaces, untraced
 from sct_opt.tracing.ufuncs import as_traced
 
 
@@ -148,8 +148,6 @@ def _cumulative_trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1, 
 
 @replaces("scipy.integrate", "simpson")
 def _simpson(y: Any, x: Any = None, *, dx: Any = 1.0, axis: int = -1) -> Any:
-    from sct_opt.tracing.idioms import untraced  # noqa: PLC0415 - idioms imports the stand-ins
-
     y = np.moveaxis(as_traced(y, builder_of(y, x, dx)), axis, -1)
     points = np.arange(y.shape[-1]) * dx if x is None else plain(x)
     if points is None or np.ndim(points) != 1 or plain(dx) is None:
@@ -164,8 +162,6 @@ def _simpson(y: Any, x: Any = None, *, dx: Any = 1.0, axis: int = -1) -> Any:
 @replaces("scipy.integrate", "romb")
 def _romb(y: Any, dx: Any = 1.0, axis: int = -1, show: bool = False) -> Any:
     import scipy.integrate  # noqa: PLC0415
-
-    from sct_opt.tracing.idioms import untraced  # noqa: PLC0415
 
     y = np.moveaxis(as_traced(y, builder_of(y, dx)), axis, -1)
     return np.matmul(y, untraced(scipy.integrate, "romb")(np.eye(y.shape[-1]), axis=-1)) * dx

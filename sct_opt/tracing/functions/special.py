@@ -13,7 +13,7 @@ from sct_opt.tape import Array
 from sct_opt.tracing.base import builder_of, find_builder
 from sct_opt.tracing.blackbox import call_elementwise
 from sct_opt.tracing.location import missing_primal, unsupported
-from sct_opt.tracing.scipy_functions import replaces
+from sct_opt.tracing.stand_ins import replaces
 from sct_opt.tracing.ufuncs import as_traced, emit_unary, special
 
 
@@ -231,6 +231,25 @@ def _gdtr(a: Any, b: Any, x: Any) -> Any:
 @special("gdtrc")
 def _gdtrc(a: Any, b: Any, x: Any) -> Any:
     return _scipy("gammaincc")(b, np.multiply(a, x))
+
+
+# The ufuncs behind scipy.stats.beta.
+
+
+@special("_beta_pdf")
+def _beta_pdf(x: Any, a: Any, b: Any) -> Any:
+    log = _scipy("xlogy")(np.subtract(a, 1.0), x) + _scipy("xlog1py")(np.subtract(b, 1.0), np.negative(x))
+    return np.exp(log - _scipy("betaln")(a, b))
+
+
+@special("_beta_ppf")
+def _beta_ppf(p: Any, a: Any, b: Any) -> Any:
+    return _scipy("betaincinv")(a, b, p)
+
+
+@special("_beta_isf")
+def _beta_isf(p: Any, a: Any, b: Any) -> Any:
+    return _scipy("betainccinv")(a, b, p)
 
 
 @special("pdtr")
