@@ -273,7 +273,7 @@ _BINARY = (
     Op("fmod", 2, "fmod(a, b)", ("1.0", "-trunc(a / b)"), _Z3, ("fmod",), piecewise=(None, "trunc(a / b) != 0.0")),
     Op("copysign", 2, "copysign(a, b)", ("copysign(1.0, a) * copysign(1.0, b)", None), _Z3, ("copysign",)),
     # Not floor(a / b), which rounding can lift to the next whole number: 1 // 0.1 is 9.
-    _zero("floor_divide", 2, "rint((a - remainder(a, b)) / b) if b != 0.0 and b - b == 0.0 else floor(a / b)", "floor_divide"),
+    _zero("floor_divide", 2, "copysign(rint((a - remainder(a, b)) / b), a / b) if b != 0.0 and b - b == 0.0 else floor(a / b)", "floor_divide"),
     _zero("lt", 2, "1.0 if a < b else 0.0", "less"),
     _zero("le", 2, "1.0 if a <= b else 0.0", "less_equal"),
     _zero("gt", 2, "1.0 if a > b else 0.0", "greater"),

@@ -159,6 +159,7 @@ def _assert_close(found: Array, expected: Array) -> None:
     np.testing.assert_allclose(found[known], expected[known], rtol=1e-8, atol=1e-9 * scale)
 
 
+@np.errstate(all="ignore")
 def check(program: NumpyProgram) -> None:
     tape = trace_function(program.function, program.x).tape
     check_values(program, tape)
@@ -167,13 +168,13 @@ def check(program: NumpyProgram) -> None:
     check_derivatives(program, tape)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(numpy_programs())
 def test_random_numpy_programs(program: NumpyProgram) -> None:
     check(program)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(numpy_programs())
 def test_detectors_nest(program: NumpyProgram) -> None:
     """Conservative constants keep more, exact ones less, local detection least."""
