@@ -81,3 +81,22 @@ def _pdist(x: Any, metric: Any = "euclidean", **kwargs: Any) -> Any:
     x = as_traced(x)
     first, second = np.triu_indices(x.shape[0], 1)
     return _metric(metric)(x[first] - x[second])
+
+
+@replaces("scipy._lib.array_api_extra", "apply_where")
+def _apply_where(
+    cond: Any,
+    args: Any,
+    f1: Callable[..., Any],
+    f2: Any = None,
+    /,
+    *,
+    fill_value: Any = None,
+    kwargs: Any = None,
+    xp: Any = None,
+) -> Any:
+    """What SciPy's densities choose their formulas with; both are traced."""
+    operands = args if isinstance(args, (list, tuple)) else (args,)
+    keywords = kwargs or {}
+    otherwise = fill_value if f2 is None else f2(*operands, **keywords)
+    return np.where(cond, f1(*operands, **keywords), otherwise)

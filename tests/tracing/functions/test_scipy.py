@@ -43,6 +43,9 @@ FUNCTIONS = {
         st.norm.ppf(1 / (1 + np.exp(-x))),
         st.lognorm.logpdf(x**2 + 0.1, 0.7),
         st.uniform.cdf(x, -1.0, 4.0),
+        st.t.logpdf(x, 4.0),
+        st.laplace.logpdf(x),
+        st.logistic.cdf(x),
     ],
     "distances": lambda x: [
         sd.cdist(x.reshape(3, 2), np.ones((2, 2))),
