@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sct_opt.errors import MissingDependencyError, PatternError, ShapeError
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Indices = NDArray[np.signedinteger[Any]]
 
+_DENSE_LIMIT = 1 << 26  # entries up to which a pattern becomes a dense array unasked
 _INT32_MAX = np.iinfo(np.int32).max
 _PICTURE_ROWS, _PICTURE_COLUMNS = 40, 80  # characters of the braille picture
 _PLOT_PIXELS = 1200  # cells per side of an image, beyond which several matrix entries share a cell
@@ -264,6 +265,16 @@ class SparsityPattern:
         dense = np.zeros(self.shape, bool)
         dense[self.coo()] = True
         return dense
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """The dense array, for functions that take anything array-like, such as SciPy's ``jac_sparsity`` arguments."""
+        if copy is False:
+            raise ValueError("a SparsityPattern holds no dense array to share; ask for a copy")
+        if self.shape[0] * self.shape[1] > _DENSE_LIMIT:
+            raise PatternError(
+                f"a dense array of shape {self.shape} was asked for; pass pattern.tocsr(), or call toarray() if you mean it"
+            )
+        return self.toarray().astype(dtype or bool, copy=False)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the pattern to a NumPy ``.npz`` file.

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.optimize import least_squares
 
 from sct_opt.errors import PatternError, ShapeError
 from sct_opt.pattern import SparsityPattern
@@ -205,3 +206,20 @@ def test_plot_colors_entries():
     with pytest.raises(ShapeError, match="color this pattern"):
         pattern.plot(coloring=[0, 1])
     mpl.pyplot.close("all")
+
+
+def test_scipy_takes_a_pattern_for_an_array():
+    pattern = SparsityPattern.from_coo([0, 0, 1], [0, 1, 1], (2, 2))
+    np.testing.assert_array_equal(np.asarray(pattern), [[True, True], [False, True]])
+    assert np.asarray(pattern, dtype=float).dtype == float
+    assert sp.csr_array(pattern).nnz == 3
+    result = least_squares(lambda x: [x[0] * x[1] - 1.0, x[1] - 2.0], [1.0, 1.0], jac_sparsity=pattern)
+    np.testing.assert_allclose(result.x, [0.5, 2.0])
+
+
+def test_huge_patterns_do_not_become_dense_unasked():
+    pattern = SparsityPattern.from_coo([0], [0], (100_000, 100_000))
+    with pytest.raises(PatternError, match=r"pass pattern\.tocsr\(\)"):
+        np.asarray(pattern)
+    with pytest.raises(ValueError, match="ask for a copy"):
+        np.array(SparsityPattern.from_coo([0], [0], (1, 1)), copy=False)
