@@ -14,10 +14,20 @@ from sct_opt.tape import TapeBuilder
 
 Array = np.ndarray[Any, Any]
 
-# A matrix instruction takes about as long to read as ten scalar ones: programs written element by element are expanded
-# to scalar instructions, programs written in matrices are walked.
-_MANY_INSTRUCTIONS = 1000
+# A matrix instruction takes as long to walk as dozens of scalar ones take to read.  So programs written element by
+# element are expanded to scalar instructions: those with many instructions for their size, and no large intermediates.
+_MANY_INSTRUCTIONS = 100
 _INSTRUCTIONS_PER_ELEMENT = 0.3
+_WORK_PER_INSTRUCTION = 20
+
+
+def _element_by_element(function: casadi.Function) -> bool:
+    count = function.n_instructions() if function.is_a("MXFunction") else 0
+    return bool(
+        count > _MANY_INSTRUCTIONS
+        and count > _INSTRUCTIONS_PER_ELEMENT * (function.nnz_in() + function.nnz_out())
+        and function.sz_w() < _WORK_PER_INSTRUCTION * count
+    )
 
 
 def emit(builder: TapeBuilder, function: casadi.Function, arguments: Sequence[Array]) -> list[Array]:
@@ -43,8 +53,7 @@ def emit(builder: TapeBuilder, function: casadi.Function, arguments: Sequence[Ar
     """
     if function.is_a("SXFunction"):
         return sx.emit(builder, function, arguments)
-    count = function.n_instructions() if function.is_a("MXFunction") else 0
-    if count > _MANY_INSTRUCTIONS and count > _INSTRUCTIONS_PER_ELEMENT * (function.nnz_in() + function.nnz_out()):
+    if _element_by_element(function):
         try:
             expanded = function.expand()
         except RuntimeError:  # CasADi cannot write it in scalar instructions

@@ -76,6 +76,7 @@ class OptiModel:
         self._bounds = casadi.Function(
             "bounds", [advanced.p], [casadi.densify(advanced.lbg), casadi.densify(advanced.ubg)]
         )
+        self._last: tuple[Array, Array, Array] | None = None
         self.tape, self.bound_variable = self._trace()
         self.rows = np.flatnonzero(self.bound_variable < 0)
 
@@ -141,7 +142,7 @@ class OptiModel:
 
     def bounds(self, p: Array) -> tuple[Array, Array, Array, Array]:
         """Bounds of the scaled variables and of the scaled remaining constraints at these parameters."""
-        lower, upper = (np.array(part).ravel() for part in self._bounds(p))
+        lower, upper = self._row_bounds(p)
         scales = self.scales
         low, high = np.full(scales.x.size, -np.inf), np.full(scales.x.size, np.inf)
         simple = np.flatnonzero(self.bound_variable >= 0)
@@ -151,6 +152,13 @@ class OptiModel:
         np.minimum.at(high, variable, scaled_high)
         rows = self.rows
         return low, high, lower[rows] / scales.g[rows], upper[rows] / scales.g[rows]
+
+    def _row_bounds(self, p: Array) -> tuple[Array, Array]:
+        """Bounds of all rows of the stack at these parameters; the last ones are kept."""
+        if self._last is None or not np.array_equal(self._last[0], p):
+            lower, upper = (part.full().ravel() for part in self._bounds(p))
+            self._last = (p.copy(), lower, upper)
+        return self._last[1:]
 
     def _scaled_bounds(self, simple: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
         variable = self.bound_variable[simple]
@@ -249,7 +257,7 @@ class OptiModel:
         multipliers = np.zeros(self.bound_variable.size)
         multipliers[self.rows] = result.constraint_multipliers
         simple = np.flatnonzero(self.bound_variable >= 0)
-        lower, upper = (np.array(part).ravel() for part in self._bounds(p))
+        lower, upper = self._row_bounds(p)
         low, high, _, _ = self.bounds(p)
         row_low, row_high = self._scaled_bounds(simple, lower, upper)
         lam_x = result.upper_multipliers - result.lower_multipliers
