@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -33,6 +35,9 @@ class ComplexOperandError(TracingError):
 
 COMPLEX: dict[str, Callable[..., Any]] = {}
 """How a ``ufunc`` or a ``function`` goes on with complex operands; `sct_opt.tracing.complex` registers it."""
+
+ASSIGN: dict[str, Callable[..., Any]] = {}
+"""How results are written into ``out``; `sct_opt.tracing.ufuncs` registers it."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -66,7 +71,28 @@ class TracedBase:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return UFUNC_METHODS[method](ufunc, *inputs, **kwargs)
 
+    def __format__(self, spec: str) -> str:
+        # there is no number to show, and nobody should fail for printing
+        return repr(self)
+
     def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        position = _out_position(function)
+        if kwargs.get("out") is not None:
+            target = kwargs["out"]
+            kwargs = {name: value for name, value in kwargs.items() if name != "out"}
+        elif position is not None and len(args) > position and args[position] is not None:
+            target = args[position]
+            args = (*args[:position], None, *args[position + 1 :])
+        else:
+            return self._call_function(function, args, kwargs)
+        if isinstance(target, tuple):
+            (target,) = target
+        traced = find_builder([*args, *kwargs.values()]) is not None
+        return ASSIGN["out"](
+            target, self._call_function(function, args, kwargs) if traced else function(*args, **kwargs)
+        )
+
+    def _call_function(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         implementation = FUNCTIONS.get(function)
         if implementation is None:
             plain_args, plain_kwargs = constants_only(args), constants_only(kwargs)
@@ -78,6 +104,17 @@ class TracedBase:
             return implementation(*args, **kwargs)
         except ComplexOperandError:
             return COMPLEX["function"](function, args, kwargs)
+
+
+@functools.cache
+def _out_position(function: Any) -> int | None:
+    """Where a NumPy function takes ``out`` among its positional arguments."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return names.index("out") if "out" in names else None
 
 
 def constants_only(value: Any) -> Any:

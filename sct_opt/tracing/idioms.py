@@ -8,6 +8,7 @@ comes from user code of the tracing thread (constructors) or has a traced argume
 
 from __future__ import annotations
 
+import builtins
 import functools
 import math
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import numpy as np
 from sct_opt.tracing.array import Traced
 from sct_opt.tracing.base import FLOAT, FUNCTIONS, TracedBase, find_builder, kind_of
 from sct_opt.tracing.functions.creation import buffer
+from sct_opt.tracing.location import unsupported
 from sct_opt.tracing.stand_ins import STAND_INS, builder_for_caller, by_arguments
 from sct_opt.tracing.ufuncs import as_traced
 
@@ -199,6 +201,21 @@ _MATH: dict[str, Callable[..., Any]] = {
 }
 
 
+# -- builtins --------------------------------------------------------------------------------------------------------
+
+
+def _extremum(ufunc: np.ufunc) -> Callable[..., Any]:
+    """``max`` and ``min`` of traced values: nodes, as comparisons have no answer."""
+
+    def choose(*args: Any, key: Any = None, default: Any = None) -> Any:
+        if key is not None:
+            raise unsupported("max or min of traced values with key=", "write it with np.where")
+        values = list(args[0]) if len(args) == 1 else list(args)
+        return functools.reduce(ufunc, values) if values else default
+
+    return choose
+
+
 # -- lists of traced values --------------------------------------------------------------------------------------
 
 
@@ -347,6 +364,8 @@ def _numpy_stand_ins() -> Iterator[tuple[Any, str, Callable[..., Any]]]:
             and function is not np.linalg.multi_dot
         ):
             yield np.linalg, function.__name__, _taking_lists(function)
+    yield builtins, "max", by_arguments(max, _extremum(np.maximum))
+    yield builtins, "min", by_arguments(min, _extremum(np.minimum))
     for name, implementation in _MATH.items():
         if hasattr(math, name):
             yield math, name, by_arguments(getattr(math, name), implementation)

@@ -6,7 +6,10 @@ import linecache
 import os
 import re
 import sys
+import sysconfig
+import threading
 from types import FrameType
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +25,34 @@ INSIDE = (
     "<__array_function__",
 )
 """Beginnings of file names whose frames are not the user's."""
+
+
+_LIBRARIES = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_E = TypeVar("_E", bound=TracingError)
+
+
+class _Raised(threading.local):
+    """Errors raised at something that the user's own code did, in this thread."""
+
+    def __init__(self) -> None:
+        self.errors: list[TracingError] = []
+
+
+RAISED = _Raised()
+
+
+def remembered(error: _E) -> _E:
+    """The error, kept in mind if the user's own code caused it: should that code catch it, the trace is not sound.
+
+    Args:
+        error: what is about to be raised.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(INSIDE[0]):
+        frame = frame.f_back
+    if frame is not None and not frame.f_code.co_filename.startswith((*INSIDE, *_LIBRARIES)):
+        RAISED.errors.append(error)
+    return error
 
 
 def user_frame() -> FrameType | None:
@@ -81,7 +112,7 @@ def missing_primal(needed: str, local: bool = False) -> MissingPrimalError:
             mend = "use np.* functions instead of math.* ones, drop float(…), and make buffers with np.zeros_like(x, shape=…)"
         if local:
             mend += "; if the derivatives are meant to be dropped, say so.ignore_derivatives(x)"
-    return MissingPrimalError(f"{what}\n  at {where()}\n  mend: {mend}")
+    return remembered(MissingPrimalError(f"{what}\n  at {where()}\n  mend: {mend}"))
 
 
 _NUMPY_NAMES = {
@@ -101,7 +132,7 @@ _NUMPY_NAMES = {
 def unsupported(name: str, mend: str = "") -> UnsupportedOperatorError:
     """The error for a function that tracing does not know."""
     mend = mend or "write it with supported NumPy functions, or wrap the part that cannot be traced with so.custom_op"
-    return UnsupportedOperatorError(f"{name} cannot be traced\n  at {where()}\n  mend: {mend}")
+    return remembered(UnsupportedOperatorError(f"{name} cannot be traced\n  at {where()}\n  mend: {mend}"))
 
 
 def foreign() -> TracingError:

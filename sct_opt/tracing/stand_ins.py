@@ -36,11 +36,17 @@ _OPTIONAL: dict[tuple[str, str], Callable[..., Any]] = {}
 _MADE: dict[tuple[str, str], StandIn] = {}
 
 
+_ITERATORS = (types.GeneratorType, map, filter, zip)
+"""What may yield traced values, once."""
+
+
 def by_arguments(original: Callable[..., Any], implementation: Callable[..., Any]) -> Callable[..., Any]:
     """A stand-in that turns to the implementation if an argument is traced."""
 
     @functools.wraps(original)
     def dispatch(*args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], _ITERATORS):
+            args = (list(args[0]), *args[1:])
         for value in (*args, *kwargs.values()):
             if isinstance(value, TracedBase) or (
                 isinstance(value, (list, tuple, np.ndarray)) and find_builder(value) is not None
@@ -122,7 +128,7 @@ def _known() -> tuple[frozenset[str], frozenset[int]]:
 def _introduce_to_numba() -> None:
     """Let functions that Numba compiles during a trace know the stand-ins as what they stand for."""
     registry = sys.modules.get("numba.core.registry")
-    if registry is None or len(_INTRODUCED) == len(STAND_INS):
+    if registry is None or _INTRODUCED:
         return
     target = registry.cpu_target
     if "numba.np.arrayobj" not in sys.modules:
@@ -134,7 +140,7 @@ def _introduce_to_numba() -> None:
         numba_type = context._lookup_global(vars(owner).get(name))
         if numba_type is not None and id(stand_in) not in _INTRODUCED:
             context.insert_global(stand_in, numba_type)
-        _INTRODUCED.add(id(stand_in))
+            _INTRODUCED.add(id(stand_in))
 
 
 _INTRODUCED: set[int] = set()

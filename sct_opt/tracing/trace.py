@@ -14,6 +14,7 @@ from sct_opt.tape import Array, ConstantsPolicy, Tape, TapeBuilder
 from sct_opt.tracing.array import Traced
 from sct_opt.tracing.base import TracedBase, ids_of
 from sct_opt.tracing.complex import TracedComplex
+from sct_opt.tracing.location import RAISED
 from sct_opt.tracing.selected import Selected, shape_error
 from sct_opt.tracing.stand_ins import tracing
 
@@ -78,10 +79,19 @@ def call_traced(builder: TapeBuilder, function: Callable[..., Any], *args: Any, 
 
     Raises:
         MissingPrimalError: a traced value was used as an index of a plain array, besides what the function raises.
+        TracingError: the function caught an error of tracing and went on.
     """
+    before = len(RAISED.errors)
     with tracing(builder, function):
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            if len(RAISED.errors) > before:
+                caught = RAISED.errors[before]
+                raise type(caught)(
+                    f"{caught}\n  The function caught this error and went on, so that what it returned may lack dependences;\n"
+                    "  besides mending the line, let its `except` name the exceptions that it is meant for"
+                ) from caught
+            return result
         except IndexError as error:
             if not str(error).startswith(("only integers, slices", "arrays used as indices must be")):
                 raise
@@ -91,6 +101,8 @@ def call_traced(builder: TapeBuilder, function: Callable[..., Any], *args: Any, 
                 f"an index is not an integer: {error}\n  at {last.filename}:{last.lineno} in {last.name}: `{last.line}`\n"
                 "  mend: if the index depends on x, choose with so.where or interpolate with np.interp; at one point, detect with so.TracerLocalSparsityDetector()"
             ) from error
+        finally:
+            del RAISED.errors[before:]
 
 
 def output_ids(

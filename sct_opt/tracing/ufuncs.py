@@ -13,6 +13,7 @@ from sct_opt.ops import OPCODE, OPS, UFUNC
 from sct_opt.tape import Array, TapeBuilder
 from sct_opt.tracing.array import Traced, plain_key, traced
 from sct_opt.tracing.base import (
+    ASSIGN,
     BOOL,
     COMPLEX,
     FLOAT,
@@ -396,6 +397,7 @@ def reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0, dtype: An
     return np.moveaxis(np.stack(parts), 0, axis)
 
 
+ASSIGN["out"] = assign
 UFUNC_METHODS.update(
     {"__call__": call, "reduce": reduce, "accumulate": accumulate, "outer": outer, "at": at, "reduceat": reduceat}
 )

@@ -85,6 +85,16 @@ class Model:
         return self.mass * x + self.gains["k"] * np.roll(x, 1)
 
 
+def filled_by_out(x):
+    out = np.zeros(3)
+    np.take(x, [0, 1, 2], out=out)
+    other = np.zeros(3)
+    np.mean(x.reshape(2, 3), axis=0, out=other)
+    plain = np.zeros(2) * x[0]
+    np.take(np.arange(4.0), [1, 2], out=plain)
+    return [out, other, plain]
+
+
 def softened(x):
     return float(x) if isinstance(x, str) else np.tanh(x)
 
@@ -118,6 +128,24 @@ IDIOMS = {
     "atleast": lambda x: np.atleast_1d(x[0]) * np.atleast_2d(x),
     "list comprehension": lambda x: [v**2 for v in x],
     "builtins": lambda x: [sum(x), abs(x[0]), pow(x[1], 3), sum([x[0], x[1]], start=1.0)],
+    "max and min": lambda x: [
+        max(x[0], x[1]),
+        min(x),
+        max(v * 2 for v in x),
+        max([x[0], 0.5], default=1.0),
+        max(1, 2) * x[0],
+    ],
+    "generators": lambda x: [math.fsum(v**2 for v in x), math.prod(map(abs, x)), sum(v for v in x)],
+    "format": lambda x: [x[0] * len(f"{x[0]:.3f}{x}") * 0 + x[1]],
+    "out arguments": lambda x: [
+        np.sum(x.reshape(2, 3), axis=0, out=np.empty(3)),
+        np.take(x, [0, 1], None, np.zeros(2)),
+        np.round(x, 0, np.zeros(6)) + x,
+        np.concatenate([x, x], out=np.zeros(12)),
+        np.cumsum(x, out=np.zeros(6)),
+        np.clip(x, -1.0, 1.0, out=np.zeros(6)),
+    ],
+    "filled by out": filled_by_out,
     "reduce": lambda x: functools.reduce(lambda a, b: a * 0.5 + b, x),
     "accumulate": lambda x: list(np.array([x[0], x[1]]) * 3),
     "vectorize": lambda x: np.vectorize(lambda v, w: v * w + 1)(x, 2.0),

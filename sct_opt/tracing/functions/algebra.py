@@ -36,6 +36,8 @@ def plain(value: Any) -> Any:
         return value.builder.constant_value(ids) if ids.size == 0 or ids.max() < 0 else None
     array = np.asarray(value)
     if array.dtype == object:
+        if any(isinstance(item, TracedBase) and node_ids(item).max(initial=-1) >= 0 for item in array.flat):
+            return None
         try:
             return array.astype(float)
         except TypeError:
