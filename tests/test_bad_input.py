@@ -54,7 +54,7 @@ def loop(x: Any) -> Any:
 
 
 def smallest(x: Any) -> Any:
-    return min(x[0], x[1])
+    return sorted(x)[0]
 
 
 def chained(x: Any) -> Any:
@@ -180,6 +180,42 @@ def test_math_functions_and_float_buffers_made_inside_need_no_mending() -> None:
         return y
 
     np.testing.assert_array_equal(so.jacobian_sparsity(ordinary, START).toarray(), [[1, 1, 0], [0, 1, 1]])
+
+
+def penalised(x: Any) -> Any:
+    try:
+        return float(x[0]) ** 2
+    except TypeError:
+        return 1e10
+
+
+def guarded(x: Any) -> Any:
+    try:
+        return np.linalg.cholesky(x) if x[0] > 0 else x[1]
+    except Exception:
+        return 1e10
+
+
+@pytest.mark.parametrize("function", [penalised, guarded])
+@pytest.mark.parametrize("door", DOORS)
+def test_errors_of_tracing_that_the_function_catches_come_out(function: Callable[[Any], Any], door: str) -> None:
+    with pytest.raises(
+        TracingError, match=rf"(?s)at {HERE}:\d+ in {function.__name__}: .*caught this error and went on.*`except`"
+    ):
+        DOORS[door](function)
+
+
+def test_exceptions_of_its_own_may_be_caught() -> None:
+    def own(x: Any) -> Any:
+        try:
+            raise ValueError("no")
+        except ValueError:
+            return x[0] * x[1]
+
+    assert so.jacobian_sparsity(own, START).nnz == 2
+    with pytest.raises(MissingPrimalError):
+        so.jacobian_sparsity(branch, START)
+    assert so.jacobian_sparsity(own, START).nnz == 2  # nothing is left of the error
 
 
 # -- results ---------------------------------------------------------------------------------------------------------------
