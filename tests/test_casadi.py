@@ -78,6 +78,29 @@ def test_bounds_parameters_and_starts_change_without_conversion(monkeypatch):
             close(result[key], value, 1e-6)
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        [1, 2, 3, 4],
+        (1, 2, 3, 4),
+        casadi.DM([1, 2, 3, 4]),
+        np.arange(1, 5),
+        np.arange(1.0, 5.0)[:, None],
+        np.arange(1.0, 5.0)[None, :],
+    ],
+    ids=["list", "tuple", "DM", "integers", "column", "row"],
+)
+def test_arguments_of_many_types(start):
+    solver = nlpsol("S", parametric(), QUIET | {"ipopt.max_iter": 0})
+    np.testing.assert_allclose(np.array(solver(x0=start, p=np.int64(1), ubx=casadi.DM(9))["x"]).ravel(), [1, 2, 3, 4])
+
+
+def test_everything_may_be_fixed():
+    x = casadi.SX.sym("x", 2)
+    solver = nlpsol("S", {"x": x, "f": casadi.sumsqr(x)}, QUIET)
+    assert np.array(solver(lbx=1, ubx=1)["x"]).ravel().tolist() == [1, 1]
+
+
 def test_positional_call_gives_a_tuple():
     mine = nlpsol("S", parametric(), QUIET)
     named = mine(x0=1, p=[1, 0])
