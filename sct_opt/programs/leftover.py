@@ -78,7 +78,8 @@ def with_outputs(tape: Tape, nodes: Array) -> Tape:
 def restricted_inputs(tape: Tape) -> tuple[Tape, Array]:
     """The tape with only those inputs that something uses, and which these are.
 
-    >>> from sct_opt.tape import OPCODE, TapeBuilder
+    >>> from sct_opt.ops import OPCODE
+    >>> from sct_opt.tape import TapeBuilder
     >>> builder = TapeBuilder()
     >>> x = builder.inputs(4)
     >>> tape, inputs = restricted_inputs(builder.freeze(builder.unary(OPCODE["sin"], x[2:3])))

@@ -166,7 +166,7 @@ def _records(opcode: Array, ptr: Array, args: Array, arity: Array, first_operati
 
 
 @njit(cache=True, nogil=True)
-def _match_cluster(
+def _match_clusters(
     record: Array,
     args: Array,
     arg0: Array,
@@ -180,117 +180,153 @@ def _match_cluster(
     arity: Array,
     roots: Array,
     widths: Array,
-    members: Array,
-    stamp: int,
+    cluster_ptr: Array,
+    cluster_roots: Array,
+    cluster: int,
+    last: int,
     node: Array,
     seen: Array,
     seen_at: Array,
+    follower: Array,
+    counts: Array,
     tokens: Array,
+    token_ptr: Array,
     items: Array,
+    item_ptr: Array,
     ends: Array,
+    end_ptr: Array,
+    program: Array,
+    begin: Array,
     inputs: Array,
     num_in: int,
     parameters: Array,
     num_par: int,
     numbers: Array,
     num_num: int,
-) -> bool:
-    """Whether a cluster is an instance of a given program, found out without a walk; its columns are filled if so.
+) -> tuple[int, int, int, int, int]:
+    """Find out without a walk whether clusters are instances of the program that followed the last one's before.
+
+    Goes on from cluster to cluster until one is not, or some array is too short, and returns where it stopped, the last
+    program, and the numbers of inputs, parameters and numbers.
 
     Going down from the roots, every local number of the program gets the node that stands in its place.  Operators must
     agree, a number must not get two nodes, and no node may get two numbers: a hash set of nodes, ``seen``, whose entries
-    count where ``seen_at`` holds this cluster's stamp, sees to that.  The ``tokens`` are
-    those of the program, ``items`` the positions of its nodes among them, ``ends`` those of its roots.
+    count where ``seen_at`` holds this cluster's stamp, sees to that.
     """
-    if members.size != ends.size:
-        return False
     # Unsigned indices: Numba then does not look for negative ones.
     nowhere = np.uint32(0xFFFFFFFF)
-    mark = np.uint32(stamp)
     three = np.uint64(3)
     slots = np.uint32(seen.size - 1)
     factor = np.uint32(2654435769)
+    one = np.uint32(1)
     low, high = np.uint32(first_constant), np.uint32(first_operation)
-    count = items.size
-    for k in range(count):
-        node[np.uint32(k)] = nowhere
-    for q in range(members.size):
-        if tokens[ends[q]] != ROOT + widths[members[q]]:
-            return False
-        i = np.uint32(roots[members[q]])
-        k = tokens[ends[q] + 1]
-        if node[k] != i:
-            if node[k] != nowhere:
-                return False
-            slot = ((i * factor) >> np.uint32(8)) & slots
-            while seen_at[slot] == mark:
-                if seen[slot] == i:
-                    return False
-                slot = (slot + np.uint32(1)) & slots
-            seen_at[slot] = mark
-            seen[slot] = i
-            node[k] = i
-    for k in range(count - 1, -1, -1):
-        i = node[np.uint32(k)]
-        position = np.uint32(items[np.uint32(k)])
-        code = tokens[position]
-        if i >= high:
-            place = np.uint64(i) * three
-            if record[place] != np.uint32(code):
-                return False
-            n = np.uint32(arity[np.uint32(code)]) if code != AFFINE and code != SELECT else record[place + np.uint64(2)]
-            first = record[place + np.uint64(1)]
-            nary = code == AFFINE or code == SELECT
-            if nary:
-                position += np.uint32(1)
-                if tokens[position] != np.int32(n):
-                    return False
-            j = np.uint32(0)
-            while j < n:
-                a = np.uint32(args[first + j]) if nary else record[place + np.uint64(1) + np.uint64(j)]
-                j += np.uint32(1)
-                other = np.uint32(tokens[position + j])
-                there = node[other]
-                if a < low or a >= high:
-                    if there != a:
+    while cluster < program.size and last >= 0 and follower[last] >= 0:
+        guess = follower[last]
+        if (
+            num_in + counts[guess, 0] > inputs.size
+            or num_par + counts[guess, 1] > parameters.size
+            or num_num + counts[guess, 2] > numbers.size
+        ):
+            break
+        mark = np.uint32(cluster + 1)
+        first_token = token_ptr[guess]
+        first_item = item_ptr[guess]
+        count = item_ptr[guess + 1] - first_item
+        first_root = cluster_ptr[cluster]
+        num_roots = cluster_ptr[cluster + 1] - first_root
+        same = num_roots == end_ptr[guess + 1] - end_ptr[guess]
+        for k in range(count):
+            node[np.uint64(k)] = nowhere
+        q = 0
+        while same and q < num_roots:
+            member = cluster_roots[first_root + q]
+            end = first_token + ends[end_ptr[guess] + q]
+            i = np.uint32(roots[member])
+            local = np.uint32(tokens[end + 1])
+            q += 1
+            if tokens[end] != ROOT + widths[member]:
+                same = False
+            elif node[local] != i:
+                same = node[local] == nowhere
+                slot = ((i * factor) >> np.uint32(8)) & slots
+                while same and seen_at[slot] == mark:
+                    same = seen[slot] != i
+                    slot = (slot + one) & slots
+                seen_at[slot] = mark
+                seen[slot] = i
+                node[local] = i
+        k = count
+        while same and k > 0:
+            k -= 1
+            i = node[np.uint64(k)]
+            position = np.uint64(first_token + items[np.uint64(first_item + k)])
+            code = tokens[position]
+            if i >= high:
+                place = np.uint64(i) * three
+                if record[place] != np.uint32(code):
+                    same = False
+                    break
+                nary = code == AFFINE or code == SELECT
+                first = record[place + np.uint64(1)]
+                n = record[place + np.uint64(2)] if nary else np.uint32(arity[np.uint32(code)])
+                position += np.uint64(1)
+                if nary:
+                    if np.uint32(tokens[position]) != n:
+                        same = False
+                        break
+                    position += np.uint64(1)
+                j = np.uint32(0)
+                while j < n:
+                    a = np.uint32(args[first + j]) if nary else record[place + np.uint64(1) + np.uint64(j)]
+                    other = np.uint32(tokens[position + np.uint64(j)])
+                    j += one
+                    there = node[other]
+                    if a >= low and a < high:
+                        # each use of a constant has a local number of its own
                         if there != nowhere:
-                            return False
+                            same = False
+                            break
+                        node[other] = a
+                    elif there != a:
+                        same = there == nowhere
                         slot = ((a * factor) >> np.uint32(8)) & slots
-                        while seen_at[slot] == mark:
-                            if seen[slot] == a:
-                                return False
-                            slot = (slot + np.uint32(1)) & slots
+                        while same and seen_at[slot] == mark:
+                            same = seen[slot] != a
+                            slot = (slot + one) & slots
+                        if not same:
+                            break
                         seen_at[slot] = mark
                         seen[slot] = a
                         node[other] = a
-                else:
-                    if there != nowhere:
-                        return False
-                    node[other] = a
-        elif i >= low:
-            if code != CONSTANT:
-                return False
-        elif code != (INPUT if i < np.uint32(num_inputs) else PARAMETER):
-            return False
-    for k in range(count):
-        i = node[np.uint32(k)]
-        if i < np.uint32(num_inputs):
-            inputs[num_in] = i
-            num_in += 1
-        elif i < low:
-            parameters[num_par] = i - np.uint32(num_inputs)
-            num_par += 1
-        elif i < high:
-            numbers[num_num] = constants[i - low]
-            num_num += 1
-        elif tokens[items[np.uint32(k)]] == AFFINE:
-            row = arg0[i]
-            for q in range(row_ptr[row], row_ptr[row + 1]):
-                numbers[num_num] = row_coef[q]
+            elif i >= low:
+                same = code == CONSTANT
+            else:
+                same = code == (INPUT if i < np.uint32(num_inputs) else PARAMETER)
+        if not same:
+            break
+        begin[cluster, 0], begin[cluster, 1], begin[cluster, 2] = num_in, num_par, num_num
+        for k in range(count):
+            i = node[np.uint64(k)]
+            if i < np.uint32(num_inputs):
+                inputs[num_in] = i
+                num_in += 1
+            elif i < low:
+                parameters[num_par] = i - np.uint32(num_inputs)
+                num_par += 1
+            elif i < high:
+                numbers[num_num] = constants[i - low]
                 num_num += 1
-            numbers[num_num] = row_const[row]
-            num_num += 1
-    return True
+            elif tokens[first_token + items[np.uint64(first_item + k)]] == AFFINE:
+                row = arg0[i]
+                for q in range(row_ptr[row], row_ptr[row + 1]):
+                    numbers[num_num] = row_coef[q]
+                    num_num += 1
+                numbers[num_num] = row_const[row]
+                num_num += 1
+        program[cluster] = guess
+        last = guess
+        cluster += 1
+    return cluster, last, num_in, num_par, num_num
 
 
 @njit(cache=True, nogil=True)
@@ -402,26 +438,18 @@ def walk(
     follower = np.full(16, -1, dtype=np.int32)
     last = -1
     record = _records(opcode, ptr, args, arity, first_operation)
-    for c in range(clusters):
+    c = 0
+    while c < clusters:
+        if last >= 0 and follower[last] >= 0:
+            c, last, num_in, num_par, num_num = _match_clusters(
+                record, args, arg0, row_ptr, row_coef, row_const, constants, num_inputs, first_constant, first_operation,
+                arity, roots, widths, cluster_ptr, cluster_roots, c, last, node, seen, seen_at, follower, counts, all_tokens,
+                token_ptr, items, item_ptr, ends, end_ptr, program, begin, inputs, num_in, parameters, num_par, numbers, num_num,
+            )  # fmt: skip
+            if c == clusters:
+                break
         begin[c, 0], begin[c, 1], begin[c, 2] = num_in, num_par, num_num
         members = cluster_roots[cluster_ptr[c] : cluster_ptr[c + 1]]
-        guess = follower[last] if last >= 0 else -1
-        if guess >= 0:
-            end_in, end_par, end_num = num_in + counts[guess, 0], num_par + counts[guess, 1], num_num + counts[guess, 2]
-            inputs = grown(inputs, end_in)
-            parameters = grown(parameters, end_par)
-            numbers = grown(numbers, end_num)
-            stamp += 1
-            if _match_cluster(
-                record, args, arg0, row_ptr, row_coef, row_const, constants, num_inputs, first_constant, first_operation,
-                arity, roots, widths, members, stamp, node, seen, seen_at, all_tokens[token_ptr[guess] : token_ptr[guess + 1]],
-                items[item_ptr[guess] : item_ptr[guess + 1]], ends[end_ptr[guess] : end_ptr[guess + 1]],
-                inputs, num_in, parameters, num_par, numbers, num_num,
-            ):  # fmt: skip
-                program[c] = guess
-                last = guess
-                num_in, num_par, num_num = end_in, end_par, end_num
-                continue
         while True:
             stamp += 1
             used, end_in, end_par, end_num = _walk_cluster(
@@ -488,6 +516,7 @@ def walk(
         if last >= 0:
             follower[last] = found
         last = found
+        c += 1
         num_in, num_par, num_num = end_in, end_par, end_num
     return (
         program,
