@@ -124,7 +124,8 @@ def jacobian_pattern(tape: Tape, flags: Array | None = None) -> SparsityPattern:
     Raises:
         PatternError: the pattern would not fit into memory.
 
-    >>> from sct_opt.tape import TapeBuilder, OPCODE
+    >>> from sct_opt.ops import OPCODE
+    >>> from sct_opt.tape import TapeBuilder
     >>> builder = TapeBuilder()
     >>> x = builder.inputs(3)
     >>> y = builder.binary(OPCODE["mul"], x[:2], x[1:])
@@ -222,7 +223,8 @@ def hessian_pattern(tape: Tape, flags: Array | None = None) -> SparsityPattern:
     Raises:
         PatternError: the pattern would not fit into memory; names the operator that couples most inputs.
 
-    >>> from sct_opt.tape import TapeBuilder, OPCODE
+    >>> from sct_opt.ops import OPCODE
+    >>> from sct_opt.tape import TapeBuilder
     >>> builder = TapeBuilder()
     >>> x = builder.inputs(3)
     >>> y = builder.binary(OPCODE["mul"], x[:2], x[1:])
@@ -278,7 +280,8 @@ def local_flags(tape: Tape, values: Array, masking: Masking = "sct") -> Array:
         ShapeError: not one value per node.
         TracingError: unknown masking.
 
-    >>> from sct_opt.tape import TapeBuilder, OPCODE
+    >>> from sct_opt.ops import OPCODE
+    >>> from sct_opt.tape import TapeBuilder
     >>> builder = TapeBuilder()
     >>> x = builder.inputs(2)
     >>> tape = builder.freeze(builder.binary(OPCODE["max"], x[:1], x[1:]))

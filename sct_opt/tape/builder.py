@@ -1,20 +1,10 @@
-"""The tape: every model's functions as one list of scalar nodes in topological order.
-
-`TapeBuilder` is what front ends emit into; `TapeBuilder.freeze` drops what no output needs and gives a `Tape`, which
-everything downstream (patterns, sweeps, programs) interprets and nothing changes.
-
-Layout of a frozen tape: inputs, then parameters, then constants, then operations.  Operations with one or two
-arguments hold the arguments' node ids in ``arg0`` and ``arg1``.  n-ary nodes hold in ``arg0`` the index of a row of
-the CSR side arrays ``row_ptr``, ``row_arg``, ``row_coef``, ``row_const``: an affine node is
-``row_const + sum(row_coef * row_arg)``, a select node has the three arguments condition, then, else; a black-box node is one output
-of a call site.
-"""
+"""What front ends emit into: nodes as they come, folded and simplified, until the tape is frozen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +12,6 @@ from sct_opt.errors import ShapeError, TracingError
 from sct_opt.ops import (
     AFFINE,
     BLACKBOX,
-    CONSTANT,
     INPUT,
     OPCODE,
     OPS,
@@ -30,238 +19,10 @@ from sct_opt.ops import (
     SELECT,
     array_function,
     scalar_function,
-    structural_flags,
 )
-
-Array = np.ndarray[Any, Any]
-ConstantsPolicy = Literal["exact", "conservative"]
+from sct_opt.tape.frozen import Array, BlackBox, CallSite, ConstantsPolicy, Sources, Tape, compacted
 
 MAX_NODES = np.iinfo(np.int32).max
-
-
-class BlackBox(Protocol):
-    """A function of several numbers that is evaluated in Python and brings its own derivatives.
-
-    Attributes:
-        name: shown in messages.
-        num_outputs: number of outputs.
-        jacobian_rows: output index of each structural nonzero of the Jacobian, sorted by row, then column.
-        jacobian_cols: argument index of each.
-        hessian_rows: argument index of each structural nonzero of the lower triangle of the Hessian of any weighted sum of outputs.
-        hessian_cols: the other argument's index, ``hessian_rows >= hessian_cols``.
-    """
-
-    name: str
-    num_outputs: int
-    jacobian_rows: Array
-    jacobian_cols: Array
-    hessian_rows: Array
-    hessian_cols: Array
-
-    def value(self, args: Array) -> Array:
-        """Outputs at ``args``, shape ``(num_outputs,)``."""
-
-    def jacobian(self, args: Array) -> Array:
-        """Jacobian values aligned to ``jacobian_rows``, ``jacobian_cols``."""
-
-    def hessian(self, args: Array, weights: Array) -> Array:
-        """Lower-triangle values of the Hessian of ``weights @ outputs``, aligned to ``hessian_rows``."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallSite:
-    """One call of a `BlackBox`: its arguments' node ids and the id of its first output node."""
-
-    function: BlackBox
-    args: Array
-    first: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Where the nodes of a tape come from in the user's code; only tapes that were asked to remember it have this.
-
-    Attributes:
-        index: for each node its place, an index into ``places``, or -1; int32.
-        places: ``file:line in function: code``.
-    """
-
-    index: Array
-    places: tuple[str, ...]
-
-    def of(self, node: int) -> str:
-        """The place of a node, empty if unknown."""
-        return self.places[self.index[node]] if self.index[node] >= 0 else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Tape:
-    """A frozen tape.
-
-    Attributes:
-        opcode: operator of each node, uint8 of shape ``(size,)``.
-        arg0: first argument's node id, or the row of an n-ary node; int32.
-        arg1: second argument's node id; equal to ``arg0`` for one-argument nodes; for black-box nodes the call site.
-        num_inputs: inputs are nodes ``0 … num_inputs-1``.
-        parameters: default values of the parameters, the nodes that follow the inputs.
-        constants: values of the constant nodes, which follow the parameters.
-        row_ptr, row_arg, row_coef, row_const: side arrays of n-ary nodes.
-        outputs: node ids of the outputs, int32.
-        sites: calls of black-box functions in the order of their nodes.
-        sources: where nodes come from, if that was recorded.
-
-    >>> builder = TapeBuilder()
-    >>> x = builder.inputs(2)
-    >>> y = builder.binary(OPCODE["mul"], x[:1], x[1:])
-    >>> tape = builder.freeze(y)
-    >>> tape.size, tape.num_inputs, tape.outputs.tolist()
-    (3, 2, [2])
-    """
-
-    opcode: Array
-    arg0: Array
-    arg1: Array
-    num_inputs: int
-    parameters: Array
-    constants: Array
-    row_ptr: Array
-    row_arg: Array
-    row_coef: Array
-    row_const: Array
-    outputs: Array
-    sites: tuple[CallSite, ...] = ()
-    sources: Sources | None = None
-
-    @property
-    def size(self) -> int:
-        """Number of nodes."""
-        return int(self.opcode.size)
-
-    @property
-    def num_parameters(self) -> int:
-        """Number of parameters."""
-        return int(self.parameters.size)
-
-    @property
-    def num_outputs(self) -> int:
-        """Number of outputs."""
-        return int(self.outputs.size)
-
-    @property
-    def first_operation(self) -> int:
-        """Id of the first node that is not a leaf."""
-        return self.num_inputs + int(self.parameters.size) + int(self.constants.size)
-
-    def edge_flags(self) -> Array:
-        """Per node, which partials may be nonzero: bits ``FLAG_A`` and ``FLAG_B`` (first), ``FLAG_AA`` … (second).
-
-        A bit is set only if the argument depends on an input through nonzero partials, so a node that depends on no
-        input has neither bit A nor B.  Inputs have bit A.  Affine and black-box nodes have bit A if any argument depends on
-        an input; a select node has bit A for its first branch and B for its second.
-        """
-        from sct_opt import tape_kernels as kernels  # noqa: PLC0415
-
-        return kernels.edge_flags(self.opcode, self.arg0, self.arg1, self.row_ptr, self.row_arg, structural_flags(), self.num_inputs)  # type: ignore[no-any-return]
-
-    def restrict(self, outputs: Sequence[int] | Array | slice) -> Tape:
-        """The tape of some of the outputs: same inputs and parameters, only the nodes that these outputs need.
-
-        Args:
-            outputs: indices into ``outputs``, or a slice.
-        """
-        first_constant = self.num_inputs + self.num_parameters
-
-        def signed(ids: Array) -> Array:
-            # back to the builder's convention: constants are negative ids
-            is_constant = (ids >= first_constant) & (ids < self.first_operation)
-            return np.where(is_constant, first_constant - ids - 1, ids).astype(np.int32)
-
-        code = np.delete(self.opcode, np.s_[first_constant : self.first_operation])
-        keep = np.r_[0:first_constant, self.first_operation : self.size]
-        shift = self.first_operation - first_constant
-
-        def moved(ids: Array) -> Array:
-            ids = signed(ids)
-            return np.where(ids >= self.first_operation, ids - shift, ids).astype(np.int32)
-
-        nary = np.isin(code, (AFFINE, SELECT, BLACKBOX))
-        leaf = np.isin(code, (INPUT, PARAMETER))
-        plain = ~(nary | leaf)
-        arg0 = self.arg0[keep]
-        arg1 = self.arg1[keep]
-        arg0 = np.where(plain, moved(arg0), arg0).astype(np.int32)
-        arg1 = np.where(plain, moved(arg1), arg1).astype(np.int32)
-        arg0[:first_constant] = np.r_[0 : self.num_inputs, 0 : self.num_parameters]
-        sites = [CallSite(s.function, moved(s.args), s.first - shift) for s in self.sites]
-        sources = None if self.sources is None else Sources(self.sources.index[keep], self.sources.places)
-        return _compacted(
-            code, arg0, arg1, self.row_ptr, moved(self.row_arg), self.row_coef, self.row_const, self.constants, self.num_inputs, self.parameters, sites, moved(self.outputs[outputs]), sources
-        )
-
-
-def _compacted(
-    opcode: Array,
-    arg0: Array,
-    arg1: Array,
-    row_ptr: Array,
-    row_arg: Array,
-    row_coef: Array,
-    row_const: Array,
-    constants: Array,
-    num_inputs: int,
-    parameters: Array,
-    sites: Sequence[CallSite],
-    outputs: Array,
-    sources: Sources | None = None,
-) -> Tape:
-    """Drop dead nodes and put leaves first; constants come as negative ids."""
-    from sct_opt import tape_kernels as kernels  # noqa: PLC0415
-
-    site_ptr = np.zeros(len(sites) + 1, dtype=np.int64)
-    np.cumsum([s.args.size for s in sites], out=site_ptr[1:])
-    site_arg = np.concatenate([s.args for s in sites]).astype(np.int32) if sites else np.zeros(0, dtype=np.int32)
-    blocks = np.array([[s.first, s.first + s.function.num_outputs] for s in sites], dtype=np.int64).reshape(-1, 2)
-    live = np.zeros(opcode.size, dtype=bool)
-    constant_live = np.zeros(constants.size, dtype=bool)
-    operations, rows, terms = kernels.mark_live(
-        opcode, arg0, arg1, row_ptr, row_arg, site_ptr, site_arg, blocks, outputs, kernels.KIND, live, constant_live
-    )
-    used = constants[constant_live]
-    first_constant = num_inputs + parameters.size
-    first_operation = first_constant + used.size
-    size = first_operation + operations
-    new_constant = np.where(constant_live, first_constant - 1 + np.cumsum(constant_live), -1).astype(np.int32)
-    new_id = np.empty(opcode.size, dtype=np.int32)
-    code = np.empty(size, dtype=np.uint8)
-    out0, out1 = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
-    out0[:first_operation] = 0
-    out1[:first_operation] = 0
-    ptr, args = np.empty(rows + 1, dtype=np.int64), np.empty(terms, dtype=np.int32)
-    coefs, consts = np.empty(terms), np.empty(rows)
-    kernels.compact(
-        opcode, arg0, arg1, row_ptr, row_arg, row_coef, row_const, live, kernels.KIND, new_constant, num_inputs, first_operation,
-        new_id, code, out0, out1, ptr, args, coefs, consts,
-    )
-    code[:num_inputs] = INPUT
-    code[num_inputs : num_inputs + parameters.size] = PARAMETER
-    code[num_inputs + parameters.size : first_operation] = CONSTANT
-    live_sites: list[CallSite] = []
-    site_index = np.full(len(sites), -1, dtype=np.int32)
-    for k, site in enumerate(sites):
-        if live[site.first]:
-            site_index[k] = len(live_sites)
-            live_sites.append(CallSite(site.function, kernels.translate(site.args, new_id, new_constant), int(new_id[site.first])))
-    if sites:
-        is_blackbox = code == BLACKBOX
-        out1[is_blackbox] = site_index[out1[is_blackbox]]
-    if sources is not None:
-        operations = new_id >= first_operation
-        index = np.full(size, -1, dtype=np.int32)
-        index[new_id[operations]] = sources.index[operations]
-        sources = Sources(index, sources.places)
-    new_outputs = kernels.translate(outputs, new_id, new_constant)
-    return Tape(code, out0, out1, num_inputs, parameters, used, ptr, args, coefs, consts, new_outputs, tuple(live_sites), sources)
-
 
 # What a binary operation with a constant operand really is: value of the constant -> the other operand ("same"), a
 # constant, or a one-argument operator on the other operand.
@@ -314,7 +75,22 @@ class TapeBuilder:
         local: keep every node's value at the given inputs, so that comparisons of traced values can be answered.
     """
 
-    __slots__ = ("_blocks", "_constant_id", "_constants", "_constants_size", "_pending", "_rows", "_sites", "_values", "comparisons", "local", "num_inputs", "parameters", "policy", "size")
+    __slots__ = (
+        "_blocks",
+        "_constant_id",
+        "_constants",
+        "_constants_size",
+        "_pending",
+        "_rows",
+        "_sites",
+        "_values",
+        "comparisons",
+        "local",
+        "num_inputs",
+        "parameters",
+        "policy",
+        "size",
+    )
 
     def __init__(self, constants: ConstantsPolicy = "exact", local: bool = False) -> None:
         self.policy = constants
@@ -373,7 +149,9 @@ class TapeBuilder:
 
     def constant_value(self, ids: Array | int) -> Any:
         """Values of constant ids."""
-        return self._constants[-np.asarray(ids) - 1] if isinstance(ids, np.ndarray) else float(self._constants[-ids - 1])
+        return (
+            self._constants[-np.asarray(ids) - 1] if isinstance(ids, np.ndarray) else float(self._constants[-ids - 1])
+        )
 
     def value(self, ids: Array) -> Array:
         """Values of nodes in local mode (constants in any mode), of the shape of ``ids``."""
@@ -381,7 +159,11 @@ class TapeBuilder:
         is_constant = ids < 0
         if is_constant.all():
             return np.asarray(self._constants[-ids - 1])
-        return np.where(is_constant, self._constants[np.where(is_constant, -ids - 1, 0)], self._values[np.where(is_constant, 0, ids)])
+        return np.where(
+            is_constant,
+            self._constants[np.where(is_constant, -ids - 1, 0)],
+            self._values[np.where(is_constant, 0, ids)],
+        )
 
     # -- scalar operations (the fast path of loops) --------------------------------------------------------------
 
@@ -469,7 +251,9 @@ class TapeBuilder:
         a, b = np.broadcast_arrays(a, b)
         if a.size and (a.min() < 0 or b.min() < 0):
             return self._binary_with_constants(code, a, b)
-        return self._append(code, np.array(a, dtype=np.int32).ravel(), np.array(b, dtype=np.int32).ravel()).reshape(a.shape)
+        return self._append(code, np.array(a, dtype=np.int32).ravel(), np.array(b, dtype=np.int32).ravel()).reshape(
+            a.shape
+        )
 
     def _binary_with_number(self, code: int, side: int, constant: int, ids: Array) -> Array:
         """One constant on the given side, an array without constants on the other."""
@@ -494,7 +278,9 @@ class TapeBuilder:
         rest = np.ones(a.shape, dtype=bool)
         folded = left & right
         if folded.any():
-            out[folded] = self.constants(OPS[code].evaluate(self.constant_value(a[folded]), self.constant_value(b[folded])))
+            out[folded] = self.constants(
+                OPS[code].evaluate(self.constant_value(a[folded]), self.constant_value(b[folded]))
+            )
             rest &= ~folded
         for side, constant, ids, other in ((0, left, a, b), (1, right, b, a)):
             one_sided = constant & rest
@@ -518,7 +304,9 @@ class TapeBuilder:
                 out[mask] = self._append(_POWC if side else _CPOW, a[mask].astype(np.int32), b[mask].astype(np.int32))
                 rest &= ~mask
         if rest.all():
-            return self._append(code, np.array(a, dtype=np.int32).ravel(), np.array(b, dtype=np.int32).ravel()).reshape(a.shape)
+            return self._append(code, np.array(a, dtype=np.int32).ravel(), np.array(b, dtype=np.int32).ravel()).reshape(
+                a.shape
+            )
         if rest.any():
             out[rest] = self._append(code, a[rest].astype(np.int32), b[rest].astype(np.int32))
         return out
@@ -535,7 +323,9 @@ class TapeBuilder:
         if power.any():
             codes = np.where(power & (arg1 < 0), _POWC, np.where(power & (arg0 < 0), _CPOW, codes)).astype(np.uint8)
         if self.local and values is None:
-            raise TracingError("instruction lists cannot be traced locally; trace globally and evaluate the pattern at x instead")
+            raise TracingError(
+                "instruction lists cannot be traced locally; trace globally and evaluate the pattern at x instead"
+            )
         first = self._advance(codes.size)
         self._blocks.append((codes, np.array(arg0, dtype=np.int32), np.array(arg1, dtype=np.int32)))
         if values is not None and self.local:
@@ -556,7 +346,9 @@ class TapeBuilder:
         coefs = np.array(coefs, dtype=float)
         consts = np.array(consts, dtype=float)
         if lengths.sum() != args.size or args.size != coefs.size or lengths.size != consts.size:
-            raise ShapeError(f"affine rows do not fit: {lengths.sum()} terms announced, {args.size} arguments, {coefs.size} coefficients, {consts.size} constants")
+            raise ShapeError(
+                f"affine rows do not fit: {lengths.sum()} terms announced, {args.size} arguments, {coefs.size} coefficients, {consts.size} constants"
+            )
         drop = args < 0
         if drop.any():
             row = np.repeat(np.arange(lengths.size), lengths)
@@ -604,7 +396,12 @@ class TapeBuilder:
         """Append the outputs of one call of a black-box function."""
         args = np.array(args, dtype=np.int32).ravel()
         counts = np.bincount(function.jacobian_rows, minlength=function.num_outputs).astype(np.int64)
-        rows = self._rows.append(counts, args[function.jacobian_cols].astype(np.int32), np.zeros(function.jacobian_cols.size), np.zeros(function.num_outputs))
+        rows = self._rows.append(
+            counts,
+            args[function.jacobian_cols].astype(np.int32),
+            np.zeros(function.jacobian_cols.size),
+            np.zeros(function.num_outputs),
+        )
         site = np.full(function.num_outputs, len(self._sites), dtype=np.int32)
         self._sites.append(CallSite(function, args, self.size))
         values = np.asarray(function.value(self.value(args)), dtype=float).ravel() if self.local else None
@@ -616,11 +413,15 @@ class TapeBuilder:
         """Reserve ids for a block that follows whatever scalars are pending."""
         if self._pending:
             block = np.array(self._pending, dtype=np.int32).reshape(-1, 3)
-            self._blocks.append((block[:, 0].astype(np.uint8), np.ascontiguousarray(block[:, 1]), np.ascontiguousarray(block[:, 2])))
+            self._blocks.append(
+                (block[:, 0].astype(np.uint8), np.ascontiguousarray(block[:, 1]), np.ascontiguousarray(block[:, 2]))
+            )
             self._pending = []
         first, self.size = self.size, self.size + count
         if self.size > MAX_NODES:
-            raise TracingError(f"the tape would have {self.size} nodes, more than {MAX_NODES}; split the function or coarsen the model")
+            raise TracingError(
+                f"the tape would have {self.size} nodes, more than {MAX_NODES}; split the function or coarsen the model"
+            )
         return first
 
     def _append(self, code: int, a: Array, b: Array, values: Array | None = None) -> Array:
@@ -637,7 +438,12 @@ class TapeBuilder:
     def _append_rows(self, code: int, rows: Array) -> Array:
         values: Array | None = None
         if self.local:
-            lengths, args, coefs, consts = (self._rows.lengths[-1], self._rows.args[-1], self._rows.coefs[-1], self._rows.consts[-1])
+            lengths, args, coefs, consts = (
+                self._rows.lengths[-1],
+                self._rows.args[-1],
+                self._rows.coefs[-1],
+                self._rows.consts[-1],
+            )
             numbers = self.value(args)
             if code == AFFINE:
                 row = np.repeat(np.arange(lengths.size), lengths)
@@ -676,15 +482,21 @@ class TapeBuilder:
         out = np.asarray(list(outputs) if not isinstance(outputs, np.ndarray) else outputs, dtype=np.int32).ravel()
         self._advance(0)
         empty_int = np.zeros(0, dtype=np.int32)
-        codes, arg0, arg1 = (np.concatenate(parts) for parts in zip(*self._blocks, strict=True)) if self._blocks else (np.zeros(0, dtype=np.uint8), empty_int, empty_int)
+        codes, arg0, arg1 = (
+            (np.concatenate(parts) for parts in zip(*self._blocks, strict=True))
+            if self._blocks
+            else (np.zeros(0, dtype=np.uint8), empty_int, empty_int)
+        )
         rows = self._rows
         row_ptr = np.zeros(rows.count + 1, dtype=np.int64)
         if rows.count:
             np.cumsum(np.concatenate(rows.lengths), out=row_ptr[1:])
         row_arg, row_coef, row_const = (
-            (np.concatenate(rows.args), np.concatenate(rows.coefs), np.concatenate(rows.consts)) if rows.count else (empty_int, np.zeros(0), np.zeros(0))
+            (np.concatenate(rows.args), np.concatenate(rows.coefs), np.concatenate(rows.consts))
+            if rows.count
+            else (empty_int, np.zeros(0), np.zeros(0))
         )
-        return _compacted(
+        return compacted(
             codes,
             arg0,
             arg1,

@@ -177,7 +177,9 @@ def compact(
 
 
 @njit(cache=True, nogil=True)
-def edge_flags(opcode: Array, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, by_opcode: Array, num_inputs: int) -> Array:
+def edge_flags(
+    opcode: Array, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, by_opcode: Array, num_inputs: int
+) -> Array:
     """Flags of each node's partials, cleared where the argument does not depend on an input."""
     flags = np.zeros(opcode.size, dtype=np.uint8)
     flags[:num_inputs] = FLAG_A
