@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from report import seconds, slope
+from report import save, seconds, slope
 from rich.console import Console
 from rich.table import Table
 
@@ -247,15 +247,21 @@ def check(console: Console, output: Path) -> int:
     from run import Settings, cold_runs, facts, in_process  # noqa: PLC0415 - run imports this module
 
     records: Measured = {}
+    folder = output / "targets"
+    folder.mkdir(exist_ok=True)
     for key, (name, size, sides) in COMPARISONS.items():
         if name == "opf" and "PGLIB" not in os.environ:
+            console.print(f"[dim]{key}: left out, it needs the PGLib-OPF case files: --data DIRECTORY[/]")
             continue
+        began = time.perf_counter()
         with console.status(f"{key} …"):
             record = in_process(name, size, Settings(sides=tuple(sides.split(";"))))
         if "error" in record:
             console.print(f"[red]{key}:[/] {' '.join(record['error'])}", soft_wrap=True)
-        else:
-            records[key] = record
+            continue
+        records[key] = record
+        save(record, folder, "comparison")
+        console.print(f"[dim]{key}: {time.perf_counter() - began:.0f} s[/]")
     with console.status("whole processes …"):
         records["cold"] = cold_runs("luksan-vlcek", 100_000, Settings(sides=("sct_opt", "CasADi MX")))
         records["again"] = {"HS071": _second_solve("hs071", 4), "cart-pole 20": _second_solve("cart-pole", 20)}
