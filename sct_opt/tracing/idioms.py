@@ -216,6 +216,24 @@ def _extremum(ufunc: np.ufunc) -> Callable[..., Any]:
     return choose
 
 
+def _vectorized(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """``np.vectorize``: the function of single numbers, called for each of the broadcast arguments."""
+    if self.signature is not None or self.excluded:
+        raise unsupported(
+            "numpy.vectorize with signature= or excluded=", "loop over the entries, or broadcast with NumPy functions"
+        )
+    names = list(kwargs)
+    arrays = np.broadcast_arrays(*(np.asarray(value, dtype=object) for value in (*args, *kwargs.values())))
+    results = [
+        self.pyfunc(*row[: len(args)], **dict(zip(names, row[len(args) :], strict=True)))
+        for row in zip(*(array.ravel().tolist() for array in arrays), strict=True)
+    ]
+    shape = arrays[0].shape
+    if results and isinstance(results[0], tuple):
+        return tuple(np.reshape(list(part), shape) for part in zip(*results, strict=True))
+    return np.reshape(results, shape)
+
+
 # -- lists of traced values --------------------------------------------------------------------------------------
 
 
@@ -364,6 +382,7 @@ def _numpy_stand_ins() -> Iterator[tuple[Any, str, Callable[..., Any]]]:
             and function is not np.linalg.multi_dot
         ):
             yield np.linalg, function.__name__, _taking_lists(function)
+    yield np.vectorize, "__call__", by_arguments(np.vectorize.__call__, _vectorized)
     yield builtins, "max", by_arguments(max, _extremum(np.maximum))
     yield builtins, "min", by_arguments(min, _extremum(np.minimum))
     for name, implementation in _MATH.items():

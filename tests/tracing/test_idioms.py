@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import pytest
 from numpy import array, empty, zeros
+from scipy.integrate import fixed_quad, trapezoid
 
 import sct_opt.tracing as so
 from sct_opt.errors import MissingPrimalError, TracingError
@@ -95,6 +96,12 @@ def filled_by_out(x):
     return [out, other, plain]
 
 
+def flat_assignment(x):
+    y = x.reshape(2, 3) * 2
+    y.flat[4] = x[0]
+    return [y, list(y.T.flat)]
+
+
 def softened(x):
     return float(x) if isinstance(x, str) else np.tanh(x)
 
@@ -149,6 +156,10 @@ IDIOMS = {
     "reduce": lambda x: functools.reduce(lambda a, b: a * 0.5 + b, x),
     "accumulate": lambda x: list(np.array([x[0], x[1]]) * 3),
     "vectorize": lambda x: np.vectorize(lambda v, w: v * w + 1)(x, 2.0),
+    "vectorize types": lambda x: np.vectorize(lambda v, w: math.sin(v) * w, otypes=[float])(x[:, None], w=x[:2]),
+    "vectorize pairs": lambda x: np.vectorize(lambda v: (v, v**2))(x),
+    "quadrature": lambda x: [fixed_quad(lambda t: np.exp(-x[0] * t), 0.0, 1.0, n=4)[0], trapezoid(x)],
+    "flat": flat_assignment,
     "dataclass": Model(2.0, {"k": 0.5}),
     "partial": functools.partial(lambda a, x: a * x, 3.0),
     "method": Holder().method,
@@ -301,3 +312,17 @@ def test_numba_knows_the_stand_ins():
     traced = trace_function(lambda x: weights(3) * x, np.zeros(3))
     np.testing.assert_array_equal(oracle.evaluate(traced.tape, [1.0, 2.0, 3.0]), [1, 2, 3])
     assert weights(2).sum() == 2.0
+
+
+def test_assignment_to_flat_that_would_be_lost():
+    def f(x):
+        x.reshape(2, 2).T.flat[0] = 1.0
+        return x
+
+    with pytest.raises(ValueError, match="read-only"):
+        trace_function(f, np.zeros(4))
+
+
+def test_empty_input():
+    traced = trace_function(lambda x: np.concatenate([x * 2, [np.sum(x), np.prod(x)]]), np.zeros(0))
+    np.testing.assert_array_equal(oracle.evaluate(traced.tape, np.zeros(0)), [0.0, 1.0])

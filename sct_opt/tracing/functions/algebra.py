@@ -246,6 +246,18 @@ def _parse(subscripts: str, operands: list[Any]) -> tuple[list[str], str]:
     return spelt, output.replace("...", dots)
 
 
+def _subscripts_of_lists(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Operands and index lists in turn, as subscripts in a string."""
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+    def spelt(indices: Any) -> str:
+        return "".join("..." if index is Ellipsis else letters[index] for index in indices)
+
+    operands, lists = args[0 : 2 * (len(args) // 2) : 2], args[1::2]
+    text = ",".join(spelt(indices) for indices in lists)
+    return (text + "->" + spelt(args[-1]) if len(args) % 2 else text, *operands)
+
+
 def _diagonals(operand: Any, letters: str) -> tuple[Any, str]:
     """Take the diagonal of repeated indices."""
     for c in dict.fromkeys(letters):
@@ -260,7 +272,7 @@ def _diagonals(operand: Any, letters: str) -> tuple[Any, str]:
 @implements(np.einsum)
 def _einsum(*args: Any, out: Any = None, **kwargs: Any) -> Any:
     if not isinstance(args[0], str):
-        raise unsupported("numpy.einsum with index lists", "write the subscripts as a string")
+        args = _subscripts_of_lists(args)
     operands = [_operand(value) for value in args[1:]]
     spelt, output = _parse(args[0], operands)
     terms = [_diagonals(operand, letters) for operand, letters in zip(operands, spelt, strict=True)]
