@@ -172,16 +172,16 @@ _BINARY = (
         "pow",
         2,
         "a ** b",
-        ("b * a ** (b - 1.0)", "0.0 if a == 0.0 else v * log(a)"),
+        ("0.0 if b == 0.0 else b * a ** (b - 1.0)", "0.0 if a == 0.0 else v * log(a)"),
         (
-            "b * (b - 1.0) * a ** (b - 2.0)",
-            "a ** (b - 1.0) * (1.0 + b * log(a))",
+            "0.0 if b == 0.0 or b == 1.0 else b * (b - 1.0) * a ** (b - 2.0)",
+            "0.0 if a == 0.0 and b > 1.0 else a ** (b - 1.0) * (1.0 + b * log(a))",
             "0.0 if a == 0.0 else v * log(a) * log(a)",
         ),
         ("power", "float_power"),
     ),
     # The exponent does not depend on x: no logarithm of the base, which may be negative.
-    Op("powc", 2, "a ** b", ("b * a ** (b - 1.0)", None), ("b * (b - 1.0) * a ** (b - 2.0)", None, None)),
+    Op("powc", 2, "a ** b", ("0.0 if b == 0.0 else b * a ** (b - 1.0)", None), ("0.0 if b == 0.0 or b == 1.0 else b * (b - 1.0) * a ** (b - 2.0)", None, None)),
     # The base does not depend on x.
     Op(
         "cpow",

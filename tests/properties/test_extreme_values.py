@@ -11,6 +11,7 @@ import scipy.special
 
 from sct_opt.derivatives import Derivatives
 from sct_opt.ops import OPS, Op
+from sct_opt.programs.engine import Mode
 from sct_opt.tracing import trace_function
 
 EXTREMES = [np.nan, np.inf, -np.inf, 1e20, -1e30, 1e308, -1e308, 1e-320, -1e-320, 710.0, -750.0]
@@ -43,3 +44,24 @@ def test_two_arguments(op: Op, name: str) -> None:
         expected = ufunc(a, b).astype(float)
         found = Derivatives(trace_function(lambda x: ufunc(x[: a.size], x[a.size :]), x).tape).values(x)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["compressed", "programs"])
+@pytest.mark.parametrize(
+    ("exponent", "slope", "curvature"), [(0.0, 0.0, 0.0), (1.0, 1.0, 0.0), (2.0, 0.0, 2.0), (3.0, 0.0, 0.0)]
+)
+def test_powers_of_zero_whose_exponent_is_a_parameter(
+    exponent: float, slope: float, curvature: float, mode: Mode
+) -> None:
+    tape = trace_function(lambda x, p: x**p, np.ones(1), parameters=[exponent]).tape
+    derivatives = Derivatives(tape, mode=mode)
+    assert derivatives.jacobian_values(np.zeros(1)) == [slope]
+    assert derivatives.hessian_values(np.zeros(1), np.ones(1)) == [curvature]
+
+
+@pytest.mark.parametrize("mode", ["compressed", "programs"])
+def test_powers_of_zero_whose_exponent_varies(mode: Mode) -> None:
+    derivatives = Derivatives(trace_function(lambda x: x[:1] ** x[1:], np.ones(2)).tape, mode=mode)
+    x = np.array([0.0, 3.0])
+    assert derivatives.jacobian_values(x).tolist() == [0.0, 0.0]
+    assert derivatives.hessian_values(x, np.ones(1)).tolist() == [0.0, 0.0, 0.0]
