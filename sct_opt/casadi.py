@@ -202,14 +202,14 @@ class NlpSolver:
 
         def call(iteration: ipopt.Iteration) -> bool:
             x = self.nlp.x0 if iteration.x is None else iteration.x
-            values = (
-                x,
-                iteration.objective,
-                self.nlp.constraints(x),
-                np.zeros(self.nlp.n),
-                np.zeros(self.nlp.m),
-                np.zeros(len(self.nlp.parameters)),
-            )
+            lam_x, lam_g = np.zeros(self.nlp.n), np.zeros(self.nlp.m)
+            if iteration.constraint_multipliers is not None:
+                lam_g = iteration.constraint_multipliers
+            if iteration.lower_multipliers is not None and iteration.upper_multipliers is not None:
+                lam_x = iteration.upper_multipliers - iteration.lower_multipliers
+            # The parameters' multipliers take another derivative, which nobody pays for at every iteration.
+            lam_p = np.zeros(len(self.nlp.parameters))
+            values = (x, iteration.objective, self.nlp.constraints(x), lam_x, lam_g, lam_p)
             try:
                 status = callback(
                     *(_matrix(value, self._out_shapes[name]) for name, value in zip(_OUTPUTS, values, strict=True))

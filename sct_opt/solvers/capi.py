@@ -228,11 +228,13 @@ class Problem:
         Raises:
             RuntimeError: This IPOPT cannot tell.
         """
-        x = np.empty(self.n)
+        x, lower, upper = (np.empty(self.n) for _ in range(3))
+        values, multipliers = np.empty(self.m), np.empty(self.m)
         ask = getattr(self._library, "GetIpoptCurrentIterate", None)
-        if ask is None or not ask(self._handle, False, self.n, _address(x), None, None, self.m, None, None):
+        sides = (self.n, *map(_address, (x, lower, upper)), self.m, *map(_address, (values, multipliers)))
+        if ask is None or not ask(self._handle, False, *sides):
             raise RuntimeError("this IPOPT does not hand out iterates")
-        return {"x": x}
+        return {"x": x, "mult_x_L": lower, "mult_x_U": upper, "g": values, "mult_g": multipliers}
 
     def close(self) -> None:
         """Free IPOPT's memory; the problem cannot be used after that."""

@@ -83,7 +83,10 @@ class Iteration:
         alpha_pr: Primal step length.
         line_search_trials: Number of backtracking steps.
         restoration: Whether IPOPT is in its restoration phase.
-        x: The iterate; None where this IPOPT does not hand it out.
+        x: The iterate; None where this IPOPT does not hand it out, and so for the multipliers.
+        constraint_multipliers: Multipliers of the constraints, of the minimized Lagrangian.
+        lower_multipliers: Multipliers of the lower bounds.
+        upper_multipliers: Multipliers of the upper bounds.
     """
 
     iteration: int
@@ -97,7 +100,10 @@ class Iteration:
     alpha_pr: float
     line_search_trials: int
     restoration: bool
-    x: Array | None
+    x: Array | None = None
+    constraint_multipliers: Array | None = None
+    lower_multipliers: Array | None = None
+    upper_multipliers: Array | None = None
 
 
 def solve(
@@ -342,7 +348,7 @@ class _Callbacks:
                 alpha_pr,
                 ls_trials,
                 alg_mod == 1,
-                self._iterate(),
+                *self._iterate(),
             )
             answer = self.callback(report)
         except StopIteration:
@@ -356,12 +362,12 @@ class _Callbacks:
             self.seconds["callback"] += time.perf_counter() - start
         return not (isinstance(answer, (bool, np.bool_)) and not answer)
 
-    def _iterate(self) -> Array | None:
+    def _iterate(self) -> tuple[Array, ...]:
         try:
-            x: Array = self.problem.get_current_iterate()["x"]
+            iterate = self.problem.get_current_iterate()
         except RuntimeError:  # IPOPT before 3.14 cannot tell
-            return None
-        return x
+            return ()
+        return iterate["x"], iterate["mult_g"], iterate["mult_x_L"], iterate["mult_x_U"]
 
     def nonfinite_sentence(self) -> str | None:
         """What was not finite when IPOPT last met something that was not."""

@@ -10,7 +10,7 @@ from sct_opt.demo.models import hs071, luksan_vlcek
 from sct_opt.errors import EvaluationError, MissingDependencyError, ShapeError, SolverError
 from sct_opt.nlp import Scaling
 from sct_opt.solvers import capi
-from sct_opt.solvers.ipopt import solve
+from sct_opt.solvers.ipopt import Iteration, solve
 
 
 def both(nlp: so.NLP, **how):
@@ -19,14 +19,17 @@ def both(nlp: so.NLP, **how):
 
 @pytest.mark.parametrize("build", [lambda: hs071().nlp, lambda: luksan_vlcek(200).nlp], ids=["hs071", "luksan-vlcek"])
 def test_same_iterates_and_multipliers(build) -> None:
-    seen: list[list[np.ndarray]] = [[], []]
+    seen: list[list[Iteration]] = [[], []]
     nlp = build()
-    first = solve(nlp, callback=lambda it: seen[0].append(it.x))
-    second = solve(nlp, callback=lambda it: seen[1].append(it.x), backend="ctypes")
+    first = solve(nlp, callback=seen[0].append)
+    second = solve(nlp, callback=seen[1].append, backend="ctypes")
     assert first.nit == second.nit
     for name in ("x", "fun", "constraints", "constraint_multipliers", "lower_multipliers", "upper_multipliers"):
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
-    np.testing.assert_array_equal(np.array(seen[0]), np.array(seen[1]))
+    for name in ("x", "constraint_multipliers", "lower_multipliers", "upper_multipliers"):
+        iterates = [np.array([getattr(iteration, name) for iteration in run]) for run in seen]
+        np.testing.assert_array_equal(*iterates, err_msg=name)
+        np.testing.assert_array_equal(iterates[0][-1], first[name], err_msg=name)
 
 
 def test_without_constraints_and_with_limited_memory() -> None:
