@@ -11,6 +11,7 @@ from sct_opt.tracing.array import traced
 from sct_opt.tracing.base import builder_of, ids_of, implements
 from sct_opt.tracing.blackbox import call_elementwise
 from sct_opt.tracing.functions.algebra import plain
+from sct_opt.tracing.location import unsupported
 from sct_opt.tracing.stand_ins import replaces, untraced
 from sct_opt.tracing.ufuncs import as_traced, weighted_sum
 
@@ -193,3 +194,71 @@ def _grid(self: Any, xi: Any, method: Any = None, *, nu: Any = None) -> Any:
 
 
 replaces("scipy.interpolate", "RegularGridInterpolator.__call__")(_grid)
+
+
+class SplineOfTraced:
+    """A spline through traced values: linear in them, with the splines through unit vectors as coefficients.
+
+    Args:
+        basis: the interpolant of the identity matrix.
+        values: traced values at the knots, first axis along the knots.
+    """
+
+    def __init__(self, basis: Any, values: Any) -> None:
+        self.basis = basis
+        self.values = values
+
+    def __call__(self, x: Any, nu: int = 0, *args: Any, **kwargs: Any) -> Any:
+        """The spline or a derivative of it, at constant or traced points."""
+        evaluate = untraced(type(self.basis), "__call__")
+        points = plain(x)
+        weights = (
+            _spline(self.basis, x, nu, *args, **kwargs)
+            if points is None
+            else evaluate(self.basis, points, nu, *args, **kwargs)
+        )
+        return np.tensordot(weights, self.values, axes=1)
+
+    def derivative(self, nu: int = 1) -> SplineOfTraced:
+        """Its derivative."""
+        return SplineOfTraced(self.basis.derivative(nu), self.values)
+
+    def antiderivative(self, nu: int = 1) -> SplineOfTraced:
+        """Its antiderivative."""
+        return SplineOfTraced(self.basis.antiderivative(nu), self.values)
+
+    def integrate(self, a: Any, b: Any, **kwargs: Any) -> Any:
+        """Its integral between constant or traced bounds."""
+        whole = self.antiderivative()
+        return whole(b) - whole(a)
+
+
+def _through_traced(name: str) -> None:
+    @replaces("scipy.interpolate", name)
+    def make(x: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
+        import scipy.interpolate  # noqa: PLC0415 - loaded, the user calls it
+
+        knots = plain(x)
+        if knots is None or kwargs.get("axis", 0) != 0:
+            raise unsupported(
+                f"scipy.interpolate.{name} with traced knots or another axis", "move the axis to the front"
+            )
+        y = as_traced(y)
+        return SplineOfTraced(untraced(scipy.interpolate, name)(knots, np.eye(knots.size), *args, **kwargs), y)
+
+
+for _name in ("CubicSpline", "make_interp_spline"):
+    _through_traced(_name)
+
+
+def _not_linear(name: str) -> None:
+    @replaces("scipy.interpolate", name)
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise unsupported(
+            f"scipy.interpolate.{name} through traced values",
+            "use CubicSpline or make_interp_spline, which are linear in the values, or np.interp",
+        )
+
+
+for _name in ("PchipInterpolator", "Akima1DInterpolator", "interp1d", "UnivariateSpline", "RegularGridInterpolator"):
+    _not_linear(_name)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import scipy.interpolate as si
 
+from sct_opt.errors import UnsupportedOperatorError
+from sct_opt.tracing import trace_function
 from tests.tracing.check import assert_traces
 
 g = np.linspace(-3, 3, 7)
@@ -41,6 +43,21 @@ INTERPOLANTS = {
 }
 
 
+T = np.linspace(0.2, 4.5, 4)
+INTERPOLANTS |= {
+    "spline through traced": lambda x: si.CubicSpline(np.arange(6.0), x)(T),
+    "its derivative": lambda x: si.CubicSpline(np.arange(6.0), x, bc_type="natural").derivative()(T),
+    "its integral": lambda x: si.CubicSpline(np.arange(6.0), x).integrate(0.5, 3.0),
+    "at traced points": lambda x: si.make_interp_spline(np.arange(6.0) - 3, x)(x[:3]),
+    "of rows": lambda x: si.make_interp_spline(np.arange(3.0), x.reshape(3, 2), k=2)(np.array([0.5, 1.5])),
+}
+
+
 @pytest.mark.parametrize("name", INTERPOLANTS)
 def test_interpolation(name):
     assert_traces(INTERPOLANTS[name], np.zeros(6), rtol=1e-12, seed=3)
+
+
+def test_interpolants_that_are_not_linear_in_the_values_are_refused():
+    with pytest.raises(UnsupportedOperatorError, match=r"(?s)Pchip.*test_interpolation\.py.*CubicSpline"):
+        trace_function(lambda x: si.PchipInterpolator(np.arange(4.0), x)(1.5), np.zeros(4))
