@@ -128,8 +128,8 @@ def _scalar_symbol(name: str) -> str:
     """Symbol of a function of libm."""
     from llvmlite import binding as llvm  # noqa: PLC0415
 
-    if not llvm.address_of_symbol(name):
-        raise UnavailableError(name)
+    if name not in (*_MVEC_UNARY, *_MVEC_BINARY, "fmod") or not llvm.address_of_symbol(name):
+        raise UnavailableError(name)  # by C's name alone "gamma" would be the logarithm of the gamma function
     return name
 
 
