@@ -369,9 +369,10 @@ def _numpy_stand_ins() -> Iterator[tuple[Any, str, Callable[..., Any]]]:
         yield np, name, _conversion(getattr(np, name), copy=name == "array")
     yield np, "fromiter", _from_iterator(np.fromiter)
     yield np, "isscalar", _isscalar(np.isscalar)
-    for name in dir(np):
-        if isinstance(getattr(np, name), np.ufunc):
-            yield np, name, _ufunc_stand_in(getattr(np, name))
+    # not dir(np): asking for the submodules that it names would load them
+    for name, value in list(vars(np).items()):
+        if isinstance(value, np.ufunc):
+            yield np, name, _ufunc_stand_in(value)
     for name in _OF_ARRAYS:
         yield np, name, _taking_lists(getattr(np, name))
     for function in FUNCTIONS:

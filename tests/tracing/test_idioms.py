@@ -326,3 +326,24 @@ def test_assignment_to_flat_that_would_be_lost():
 def test_empty_input():
     traced = trace_function(lambda x: np.concatenate([x * 2, [np.sum(x), np.prod(x)]]), np.zeros(0))
     np.testing.assert_array_equal(oracle.evaluate(traced.tape, np.zeros(0)), [0.0, 1.0])
+
+
+def test_traces_in_several_threads():
+    def model(x):
+        out = np.zeros(200)
+        for i in range(200):
+            out[i] = math.sin(x[i]) * max(x[i], 0.0)
+        return out
+
+    tapes = []
+    workers = [threading.Thread(target=lambda: tapes.append(trace_function(model, np.zeros(200)).tape)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [tape.num_outputs for tape in tapes] == [200] * 4
+    x = np.linspace(-1.0, 1.0, 200)
+    for tape in tapes:
+        np.testing.assert_allclose(oracle.evaluate(tape, x), np.sin(x) * np.maximum(x, 0.0))
+    assert type(np.zeros(1)) is np.ndarray
+    assert math.sin is sin
