@@ -77,12 +77,12 @@ class Traced(TracedBase):
 
     @property
     def flat(self) -> Traced:
-        """The entries in C order, to iterate over, to index and, where memory is in that order, to assign."""
-        flat = self.ids.ravel()
-        if not np.shares_memory(flat, self.ids):
-            # an assignment would be lost: let it fail
-            flat.flags.writeable = False
-        return Traced(self.builder, flat, self.kind)
+        """The entries in C order; assigning to them writes into this array."""
+        return _Flat(self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        _Flat(self)[...] = value
 
     @property
     def nbytes(self) -> int:
