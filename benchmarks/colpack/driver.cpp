@@ -4,13 +4,13 @@
 //
 // PATTERN is a binary file: rows, columns and entries as 64-bit integers, then the compressed sparse row arrays indptr
 // and indices as 32-bit integers.  PROBLEM is column, row, star, acyclic or bidirectional; ORDER is one of ColPack's
-// names, such as NATURAL.  One line per problem: its name, the order, the number of colors, seconds.
+// names, such as NATURAL.  One line per problem: its name, the order, the number of colors, seconds of processor time.
 
 #include <ColPack/ColPackHeaders.h>
 
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <string>
@@ -50,11 +50,11 @@ Pattern read(const char* path) {
 template <class Work>
 void report(const std::string& problem, const std::string& order, Work work) {
     std::streambuf* chatter = std::cout.rdbuf(nullptr);  // ColPack comments on its work
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     const int colors = work();
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
     std::cout.rdbuf(chatter);
-    std::printf("%s %s %d %.6f\n", problem.c_str(), order.c_str(), colors, seconds.count());
+    std::printf("%s %s %d %.6f\n", problem.c_str(), order.c_str(), colors, seconds);
     std::fflush(stdout);
 }
 
