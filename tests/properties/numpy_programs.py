@@ -105,8 +105,8 @@ class _Writer:
         self.before: list[str] = []  # constants, outside of the function
         self.body: list[str] = []
         self.elsewhere = [self.x + self.numbers(shape) / 10, self.numbers(shape)]
-        self.values: dict[str, Any] = {"x": self.x.copy() if shape else float(self.x)}
-        self.other_values: list[dict[str, Any]] = [{"x": x.copy() if shape else float(x)} for x in self.elsewhere]
+        self.values: dict[str, Any] = {"x": self.x.copy() if shape else self.x[()]}
+        self.other_values: list[dict[str, Any]] = [{"x": x.copy() if shape else x[()]} for x in self.elsewhere]
 
     # -- random choices ----------------------------------------------------------------------------------------------
 

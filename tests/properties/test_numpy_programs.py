@@ -38,7 +38,7 @@ MODES: tuple[Mode, ...] = ("compressed", "programs")
 def plain(program: NumpyProgram, x: Array) -> Array:
     """The program's outputs in plain NumPy, flat."""
     with np.errstate(all="ignore"):
-        return flatten(program.function(x.reshape(program.x.shape).copy() if program.x.ndim else float(x.ravel()[0])))
+        return flatten(program.function(x.reshape(program.x.shape).copy() if program.x.ndim else x.ravel()[0]))
 
 
 def differences(f: Any, x: Array, step: float) -> Array:
