@@ -1,4 +1,4 @@
-"""Property tests of coloring: repeatable, and without deadlines, because the first call compiles."""
+"""Property tests are repeatable, and have no deadlines, because the first call compiles."""
 
 from hypothesis import settings
 
