@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from sct_opt.pattern import SparsityPattern
-from sct_opt.programs.cluster import Discovery, discover
+from sct_opt.programs.cluster import Discovery, Program, discover
 from sct_opt.programs.codegen import Compiled, target
+from sct_opt.programs.derive import TooLargeError
 from sct_opt.programs.leftover import Compressed, Leftover, restricted_inputs, with_outputs
 from sct_opt.programs.plan import (
     Assembly,
@@ -34,6 +35,13 @@ MAX_OPERATIONS = 4000
 MAX_LONE_OPERATIONS = 1500
 LONE = 4
 """The same for programs of no more instances than this, which gain little."""
+
+MAX_EXPRESSIONS = 20_000
+MAX_LONE_EXPRESSIONS = 6_000
+"""Nodes that the graph of a program's values and derivatives may have, and that of a lone program."""
+
+CERTAINLY_SMALL = 40
+"""Operations and inputs up to which a program's derivatives cannot be too large."""
 
 SMALL = 4096
 """Numbers up to which arguments and results go through buffers whose addresses are known."""
@@ -151,12 +159,25 @@ class Engine:
             operations += program.operations
             lone += program.operations if program.instances <= LONE else 0
             fits = operations <= MAX_OPERATIONS and (program.instances > LONE or lone <= MAX_LONE_OPERATIONS)
-            if (fits or self.mode == "programs") and target() is not None:
-                chosen.append(Block(program))
-            else:
+            block = self._block(program) if (fits or self.mode == "programs") and target() is not None else None
+            if block is None:
                 rest.append(program.root_ids.ravel())
+            else:
+                chosen.append(block)
         self.blocks = chosen
         self._leftover_roots = np.concatenate(rest)
+
+    def _block(self, program: Program) -> Block | None:
+        """A program ready to be compiled; None if its derivatives are too large to be worth it."""
+        block = Block(program, MAX_LONE_EXPRESSIONS if program.instances <= LONE else MAX_EXPRESSIONS)
+        if program.operations > CERTAINLY_SMALL or program.inputs.shape[0] > CERTAINLY_SMALL:
+            try:
+                block.hessian()
+                for root in range(len(program.roots)):
+                    block.gradient(root)
+            except TooLargeError:
+                return None
+        return block
 
     @cached_property
     def leftover(self) -> Leftover | None:

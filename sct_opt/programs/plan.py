@@ -25,9 +25,10 @@ class Block:
 
     Args:
         program: the program.
+        limit: nodes that the graph of its expressions may have.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, limit: int = 20_000) -> None:
         from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
 
         self.program = program
@@ -37,7 +38,7 @@ class Block:
         literals: list[float | None] = [
             float(row[0]) if s else None for row, s in zip(program.numbers, same, strict=True)
         ]
-        self.expressions = Expressions(program, literals)
+        self.expressions = Expressions(program, literals, limit)
         self.graph = self.expressions.graph
         # Numbers of the program in front, coefficients of targets behind, without what became a literal.
         columns = [program.numbers[k] for k in range(len(same)) if not same[k]]

@@ -195,3 +195,13 @@ def test_report_names_programs() -> None:
     d = Derivatives(PROBLEMS["luksan-vlcek"][0])
     assert "59 x 7 operations" in d.report()
     assert Derivatives(PROBLEMS["luksan-vlcek"][0], mode="compressed").report().startswith("compressed")
+
+
+def test_a_dense_coupling_is_left_to_the_sweeps() -> None:
+    builder = TapeBuilder()
+    x = builder.inputs(150)
+    total = builder.affine(np.array([150]), x, np.linspace(1.0, 2.0, 150), np.zeros(1))
+    tape = builder.freeze(np.concatenate([builder.unary(OPCODE["sin"], total), builder.unary(OPCODE["exp"], x)]))
+    d = Derivatives(tape)
+    assert "1 programs for 150 terms, 1 terms in compressed form" in d.report()
+    assert_same(d, np.linspace(-0.1, 0.1, 150))
