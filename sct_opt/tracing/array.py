@@ -160,7 +160,8 @@ class Traced(TracedBase):
                 except IndexError:
                     raise IndexError(f"index {key} is out of bounds for axis 0 with size {ids.size}") from None
         elif isinstance(key, TracedBase) and key.kind == BOOL and key.shape == ids.shape and not _is_known(key):
-            return Selected(self, key)
+            # copies: NumPy's selection does not follow later changes either
+            return Selected(self.copy(), key.copy())  # type: ignore[attr-defined]
         elif type(key) is not slice:
             key = plain_key(key)
         part = ids[key]

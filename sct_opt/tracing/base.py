@@ -117,6 +117,20 @@ def _out_position(function: Any) -> int | None:
     return names.index("out") if "out" in names else None
 
 
+def only_defaults(name: str, given: dict[str, Any]) -> None:
+    """Refuse arguments that an implementation does not know, instead of ignoring them.
+
+    Args:
+        name: of the function.
+        given: keyword arguments; those that are None or NumPy's mark for not given are fine.
+    """
+    meant = sorted(
+        key for key, value in given.items() if value is not None and value is not np._NoValue and value is not True
+    )
+    if meant:
+        raise unsupported(f"{name} with {', '.join(meant)}=")
+
+
 def constants_only(value: Any) -> Any:
     """The argument with constants in place of traced values, None if one of these is no constant."""
     if isinstance(value, TracedBase):

@@ -337,7 +337,9 @@ def test_traces_in_several_threads():
         return out
 
     tapes = []
-    workers = [threading.Thread(target=lambda: tapes.append(trace_function(model, np.zeros(200)).tape)) for _ in range(4)]
+    workers = [
+        threading.Thread(target=lambda: tapes.append(trace_function(model, np.zeros(200)).tape)) for _ in range(4)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -128,7 +128,9 @@ def _real_matrix(name: str) -> None:
             raise unsupported(f"scipy.fft.{name} of complex traced values")
         x = as_traced(x)
         length = x.shape[axis] if n is None else n
-        matrix = untraced(scipy.fft, name)(np.eye(length), type, None, -1, norm).T
+        matrix = untraced(scipy.fft, name)(
+            np.eye(length), type, None, -1, norm, orthogonalize=kwargs.get("orthogonalize")
+        ).T
         return _apply(matrix, _fitted(x, length, axis), axis)
 
 

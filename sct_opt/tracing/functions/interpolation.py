@@ -243,7 +243,7 @@ def _through_traced(name: str) -> None:
             raise unsupported(
                 f"scipy.interpolate.{name} with traced knots or another axis", "move the axis to the front"
             )
-        y = as_traced(y)
+        y = as_traced(y).copy()
         return SplineOfTraced(untraced(scipy.interpolate, name)(knots, np.eye(knots.size), *args, **kwargs), y)
 
 

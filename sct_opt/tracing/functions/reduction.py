@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sct_opt.tracing.array import traced
-from sct_opt.tracing.base import BOOL, TracedBase, builder_of, ids_of, implements
+from sct_opt.tracing.base import BOOL, TracedBase, builder_of, ids_of, implements, only_defaults
 from sct_opt.tracing.location import unsupported
 from sct_opt.tracing.ufuncs import as_traced, assign, gathered, weighted_sum
 
@@ -221,11 +221,13 @@ for _name, _plain, _filling in (
 
 @implements(np.nanmax)
 def _nanmax(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **kwargs: Any) -> Any:
+    only_defaults("numpy.nanmax", kwargs)
     return np.fmax.reduce(as_traced(a), axis=axis, keepdims=_given(keepdims) or False)
 
 
 @implements(np.nanmin)
 def _nanmin(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **kwargs: Any) -> Any:
+    only_defaults("numpy.nanmin", kwargs)
     return np.fmin.reduce(as_traced(a), axis=axis, keepdims=_given(keepdims) or False)
 
 
@@ -235,6 +237,7 @@ def _known(a: Any) -> Any:
 
 @implements(np.nanmean)
 def _nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **kwargs: Any) -> Any:
+    only_defaults("numpy.nanmean", kwargs)
     keepdims = _given(keepdims) or False
     count = np.sum(np.where(_known(a), 1.0, 0.0), axis=axis, keepdims=keepdims)
     return np.nansum(a, axis=axis, keepdims=keepdims) / count
@@ -244,6 +247,7 @@ def _nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepd
 def _nanvar(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False, **kwargs: Any
 ) -> Any:
+    only_defaults("numpy.nanvar", kwargs)
     keepdims = _given(keepdims) or False
     known = _known(a)
     distance = np.where(known, a - np.nanmean(a, axis=axis, keepdims=True), 0.0)

@@ -9,7 +9,18 @@ import numpy as np
 from sct_opt.errors import TracingError
 from sct_opt.tape import Array
 from sct_opt.tracing.array import traced
-from sct_opt.tracing.base import BOOL, FLOAT, INT, TracedBase, builder_of, find_builder, ids_of, implements, kind_of
+from sct_opt.tracing.base import (
+    BOOL,
+    FLOAT,
+    INT,
+    TracedBase,
+    builder_of,
+    find_builder,
+    ids_of,
+    implements,
+    kind_of,
+    only_defaults,
+)
 from sct_opt.tracing.location import missing_primal, unsupported, where
 from sct_opt.tracing.ufuncs import as_traced, assign, gathered
 
@@ -209,6 +220,7 @@ def _quantile(
     keepdims: bool = False,
     **kwargs: Any,
 ) -> Any:
+    only_defaults("numpy.quantile", kwargs)
     if isinstance(q, TracedBase):
         raise missing_primal("float")
     if method != "linear":

@@ -20,6 +20,8 @@ def _convolve(in1: Any, in2: Any, mode: str = "full", *args: Any, **kwargs: Any)
     if (
         kwargs.get("boundary", "fill") != "fill"
         or kwargs.get("fillvalue", 0)
+        or any(args[1:])
+        or kwargs.get("axes") is not None
         or (args and args[0] not in ("fill", "auto", "direct", "fft"))
     ):
         raise unsupported(
@@ -63,6 +65,8 @@ def _lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
 
 @replaces("scipy.signal", "detrend")
 def _detrend(data: Any, axis: int = -1, type: str = "linear", *args: Any, **kwargs: Any) -> Any:
+    if any(np.size(b) and np.any(b) for b in (*args[:1], kwargs.get("bp", 0))):
+        raise unsupported("scipy.signal.detrend with break points", "detrend the pieces")
     if type == "constant":
         return data - np.mean(data, axis=axis, keepdims=True)
     moved = np.moveaxis(as_traced(data), axis, -1)

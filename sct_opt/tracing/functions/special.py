@@ -345,6 +345,8 @@ def _factorial(n: Any, exact: bool = False, **kwargs: Any) -> Any:
 
 @replaces("scipy.special", "comb")
 def _comb(n: Any, k: Any, *args: Any, **kwargs: Any) -> Any:
+    if kwargs.get("repetition"):
+        return _scipy("binom")(np.subtract(np.add(n, k), 1.0), k)
     return _scipy("binom")(n, k)
 
 

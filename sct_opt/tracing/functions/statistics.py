@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sct_opt.tracing.base import builder_of
+from sct_opt.tracing.base import builder_of, only_defaults
 from sct_opt.tracing.location import unsupported
 from sct_opt.tracing.stand_ins import replaces
 from sct_opt.tracing.ufuncs import as_traced
@@ -72,12 +72,14 @@ def _metric(metric: Any) -> Callable[[Any], Any]:
 
 @replaces("scipy.spatial.distance", "cdist")
 def _cdist(a: Any, b: Any, metric: Any = "euclidean", **kwargs: Any) -> Any:
+    only_defaults("scipy.spatial.distance.cdist", kwargs)
     builder = builder_of(a, b)
     return _metric(metric)(as_traced(a, builder)[:, None, :] - as_traced(b, builder)[None, :, :])
 
 
 @replaces("scipy.spatial.distance", "pdist")
 def _pdist(x: Any, metric: Any = "euclidean", **kwargs: Any) -> Any:
+    only_defaults("scipy.spatial.distance.pdist", kwargs)
     x = as_traced(x)
     first, second = np.triu_indices(x.shape[0], 1)
     return _metric(metric)(x[first] - x[second])

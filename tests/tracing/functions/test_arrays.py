@@ -352,6 +352,17 @@ def test_function(name):
     assert_traces(ALL[name], np.zeros(12), rtol=1e-10, derivatives=name != "calculus: various")
 
 
+def test_selection_is_a_copy():
+    def f(x):
+        condition = x > 0
+        selected = x[condition]
+        condition[:] = False
+        x[:] = 0.0
+        return selected.sum()
+
+    assert_traces(lambda x: f(x.copy()), np.zeros(5))
+
+
 def test_sorting_networks_sort():
     for n in range(1, 20):
         tape = trace_function(np.sort, np.zeros(n)).tape
@@ -389,6 +400,8 @@ def test_convolution_layer_pattern():
 @pytest.mark.parametrize(
     ("f", "error"),
     [
+        (lambda x: np.nanmean(x, where=[True, False, True]), TracingError),
+        (lambda x: np.quantile(x, 0.5, weights=V, method="inverted_cdf"), TracingError),
         (lambda x: np.argsort(x), TracingError),
         (lambda x: np.unique(x), TracingError),
         (lambda x: np.searchsorted(V, x), TracingError),
