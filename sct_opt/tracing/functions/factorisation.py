@@ -40,6 +40,33 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     return factor
 
 
+@implements(np.linalg.qr)
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """The QR factorisation by Householder reflections, with LAPACK's signs (Golub and Van Loan, algorithm 5.2.1)."""
+    if mode not in ("reduced", "complete", "r"):
+        raise unsupported(f"numpy.linalg.qr with mode={mode!r}")
+    a = as_traced(a)
+    if a.ndim != 2:
+        raise unsupported("numpy.linalg.qr of a stack of matrices", "loop over the matrices")
+    m, n = a.shape
+    r, q = a.copy(), np.zeros_like(a, shape=(m, m))
+    np.fill_diagonal(q, 1.0)
+    # a single last entry is left as it is
+    for k in range(min(m - 1, n)):
+        column = r[k:, k]
+        pivot = -np.copysign(np.sqrt(np.sum(np.square(column))), column[0])
+        v = column.copy()
+        v[0] = v[0] - pivot
+        scaled = v * (2.0 / np.sum(np.square(v)))
+        r[k:, k:] = r[k:, k:] - np.outer(scaled, np.matmul(v, r[k:, k:]))
+        q[:, k:] = q[:, k:] - np.outer(np.matmul(q[:, k:], v), scaled)
+        r[k, k] = pivot
+        r[k + 1 :, k] = 0.0
+    size = m if mode == "complete" else min(m, n)
+    upper = np.triu(r[:size])
+    return upper if mode == "r" else type(np.linalg.qr(np.eye(1)))(q[:, :size], upper)
+
+
 def _spectral(
     a: Any,
     name: str,

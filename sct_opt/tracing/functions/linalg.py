@@ -95,12 +95,12 @@ def _cond(x: Any, p: Any = None) -> Any:
     return norm(x, p, (-2, -1)) * norm(np.linalg.inv(x), p, (-2, -1))
 
 
-for _name in ("eig", "qr", "matrix_rank", "tensorinv", "tensorsolve"):
+for _name in ("eig", "matrix_rank", "tensorinv", "tensorsolve"):
 
     def _refuse(*args: Any, _name: str = _name, **kwargs: Any) -> Any:
         raise unsupported(
             f"numpy.linalg.{_name}",
-            "use solve, inv, eigvalsh, eigh, svdvals or cholesky, or wrap the function with so.custom_op",
+            "use solve, inv, eigvalsh, eigh, svdvals, qr or cholesky, or wrap the function with so.custom_op",
         )
 
     implements(getattr(np.linalg, _name))(_refuse)

@@ -10,7 +10,7 @@ from sct_opt.tape import Array
 from sct_opt.tracing.array import Traced, traced
 from sct_opt.tracing.base import builder_of, ids_of
 from sct_opt.tracing.blackbox import Dense, live_arguments
-from sct_opt.tracing.functions.factorisation import cholesky, eigh, eigvalsh, lstsq, pinv, singular_values
+from sct_opt.tracing.functions.factorisation import cholesky, eigh, eigvalsh, lstsq, pinv, qr, singular_values
 from sct_opt.tracing.functions.inverse import closure, filled, inv, solve, square, stacked, structure
 from sct_opt.tracing.functions.linalg import norm
 from sct_opt.tracing.location import unsupported
@@ -90,6 +90,15 @@ def _scipy_eigh(a: Any, b: Any = None, *, lower: bool = True, eigvals_only: bool
     if b is not None:
         raise unsupported("scipy.linalg.eigh of a pencil", "reduce it to a standard problem with cholesky")
     return tuple(eigh(a, "L" if lower else "U"))
+
+
+@replaces("scipy.linalg", "qr")
+def _scipy_qr(
+    a: Any, overwrite_a: bool = False, lwork: Any = None, mode: str = "full", pivoting: bool = False, *args: Any
+) -> Any:
+    if pivoting:
+        raise unsupported("scipy.linalg.qr with pivoting=True")
+    return qr(a, {"full": "complete", "economic": "reduced"}.get(mode, mode))
 
 
 @replaces("scipy.linalg", "svdvals")

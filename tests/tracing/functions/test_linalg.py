@@ -42,6 +42,14 @@ def blk(x):
 
 
 ALGEBRA = {
+    "qr": lambda x: [
+        *np.linalg.qr(x.reshape(3, 3)),
+        *np.linalg.qr(x[:6].reshape(3, 2)),
+        *np.linalg.qr(x[:6].reshape(2, 3)),
+        *np.linalg.qr(x[:6].reshape(3, 2), mode="complete"),
+        np.linalg.qr(M(x), mode="r"),
+        *sl.qr(M(x)),
+    ],
     "norms": lambda x: [
         np.linalg.norm(x),
         np.linalg.norm(x, 1),
@@ -204,5 +212,5 @@ def test_singular_point_gives_nan_instead_of_an_exception():
 
 
 def test_unsupported_factorisation_names_place_and_mend():
-    with pytest.raises(UnsupportedOperatorError, match=r"(?s)linalg\.qr.*test_linalg\.py.*custom_op"):
-        trace_function(lambda x: np.linalg.qr(x.reshape(2, 2)), np.zeros(4))
+    with pytest.raises(UnsupportedOperatorError, match=r"(?s)linalg\.eig.*test_linalg\.py.*custom_op"):
+        trace_function(lambda x: np.linalg.eig(x.reshape(2, 2)), np.zeros(4))
