@@ -167,7 +167,7 @@ def _similar_pairs(
         place[pair_atom[k]] += 1
     left = np.empty(1024, dtype=np.int32)
     right = np.empty(1024, dtype=np.int32)
-    order = np.empty(1024, dtype=np.int8)
+    order = np.empty(1024, dtype=np.int32)
     count = 0
     common = np.zeros(num_roots, dtype=np.int64)
     touched = np.empty(num_roots, dtype=np.int32)

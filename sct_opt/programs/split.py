@@ -189,6 +189,7 @@ def split_outputs(walk: Walkable, forced: Array | None = None) -> Split:
             *rest,
         )
     target_root, target_row, target_coef, linear_row, linear_input, linear_coef, constant = rest
+    dissolved = dissolved != 0
     return Split(
         units,
         dissolved,

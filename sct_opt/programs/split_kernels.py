@@ -293,7 +293,8 @@ def grown(array: Array, needed: int) -> Array:
     if needed <= array.size:
         return array
     out = np.empty(max(needed, 2 * array.size), dtype=array.dtype)
-    out[: array.size] = array
+    for k in range(array.size):
+        out[k] = array[k]
     return out
 
 
@@ -330,7 +331,8 @@ def split(
     coef = np.zeros(size)
     expanded = np.empty(size, dtype=np.int32)
     terms = np.empty(size, dtype=np.int32)
-    unit_of = np.full(size, -1, dtype=np.int32)
+    unit_of = np.empty(size, dtype=np.int32)
+    unit_of[:] = -1
     units = np.empty(1024, dtype=np.int32)
     num_units = 0
     target_unit = np.empty(1024, dtype=np.int32)
@@ -526,9 +528,10 @@ def dissolve(
         by_unit[place[target_unit[q]]] = q
         place[target_unit[q]] += 1
     roots = np.empty(num_units + 16, dtype=np.int32)
-    flags = np.empty(num_units + 16, dtype=np.bool_)
+    flags = np.empty(num_units + 16, dtype=np.int32)
     num_roots = 0
-    root_of = np.full(size, -1, dtype=np.int32)
+    root_of = np.empty(size, dtype=np.int32)
+    root_of[:] = -1
     out_root = np.empty(num_targets + 16, dtype=np.int32)
     out_row = np.empty(num_targets + 16, dtype=np.int32)
     out_coef = np.empty(num_targets + 16)

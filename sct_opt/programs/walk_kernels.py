@@ -409,15 +409,15 @@ def walk(
         where each cluster's begin (``(clusters, 3)``).
     """
     clusters = cluster_ptr.size - 1
-    local = np.full(opcode.size, -1, dtype=np.int32)
-    owner = np.full(opcode.size, -1, dtype=np.int32)
+    local = np.zeros(opcode.size, dtype=np.int32)
+    owner = np.zeros(opcode.size, dtype=np.int32)
     depth = 1024
     stack = np.empty(depth, dtype=np.int32)
     turn = np.empty(depth, dtype=np.int32)
     tokens = np.empty(4096, dtype=np.int32)
     program = np.empty(clusters, dtype=np.int32)
     all_tokens = np.empty(1024, dtype=np.int32)
-    token_ptr = np.zeros(2, dtype=np.int64)
+    token_ptr = np.zeros(2, dtype=np.int32)
     counts = np.zeros((16, 3), dtype=np.int32)
     num_programs = 0
     inputs = np.empty(max(1024, 4 * clusters), dtype=np.int32)
@@ -425,17 +425,19 @@ def walk(
     numbers = np.empty(max(1024, 8 * clusters))
     num_in, num_par, num_num = 0, 0, 0
     begin = np.empty((clusters, 3), dtype=np.int64)
-    table = np.full(1024, -1, dtype=np.int32)
+    table = np.zeros(1024, dtype=np.int32)
+    table[:] = -1
     hashes = np.zeros(16, dtype=np.uint64)
     stamp = 0
-    node = np.empty(1024, dtype=np.uint32)
+    node = np.zeros(256, dtype=np.uint32)
     seen = np.zeros(256, dtype=np.uint32)
     seen_at = np.zeros(256, dtype=np.uint32)
     items = np.empty(0, dtype=np.int32)
     ends = np.empty(0, dtype=np.int32)
-    item_ptr = np.zeros(2, dtype=np.int64)
-    end_ptr = np.zeros(2, dtype=np.int64)
-    follower = np.full(16, -1, dtype=np.int32)
+    item_ptr = np.zeros(2, dtype=np.int32)
+    end_ptr = np.zeros(2, dtype=np.int32)
+    follower = np.zeros(16, dtype=np.int32)
+    follower[:] = -1
     last = -1
     record = _records(opcode, ptr, args, arity, first_operation)
     c = 0
@@ -471,17 +473,26 @@ def walk(
             found = num_programs
             num_programs += 1
             table[slot] = found
-            hashes = grown(hashes, num_programs)
-            hashes[found] = h
             end = token_ptr[found] + used
             all_tokens = grown(all_tokens, end)
-            all_tokens[token_ptr[found] : end] = tokens[:used]
+            first = token_ptr[found]
+            for k in range(used):
+                all_tokens[first + k] = tokens[k]
             token_ptr = grown(token_ptr, num_programs + 1)
             token_ptr[num_programs] = end
-            if num_programs > counts.shape[0]:
-                wider = np.zeros((2 * counts.shape[0], 3), dtype=np.int32)
-                wider[: counts.shape[0]] = counts
-                counts = wider
+            if num_programs > hashes.size:
+                more_counts = np.zeros((2 * hashes.size, 3), dtype=np.int32)
+                more_hashes = np.zeros(2 * hashes.size, dtype=np.uint64)
+                more_followers = np.zeros(2 * hashes.size, dtype=np.int32)
+                for q in range(2 * hashes.size):
+                    more_followers[q] = -1
+                    if q < hashes.size:
+                        more_hashes[q] = hashes[q]
+                        more_followers[q] = follower[q]
+                        for k in range(3):
+                            more_counts[q, k] = counts[q, k]
+                counts, hashes, follower = more_counts, more_hashes, more_followers
+            hashes[found] = h
             counts[found, 0] = end_in - num_in
             counts[found, 1] = end_par - num_par
             counts[found, 2] = end_num - num_num
@@ -492,21 +503,20 @@ def walk(
             end_ptr[num_programs] = end_ptr[found] + more_ends.size
             items = grown(items, item_ptr[num_programs])
             ends = grown(ends, end_ptr[num_programs])
-            items[item_ptr[found] : item_ptr[num_programs]] = more_items
-            ends[end_ptr[found] : end_ptr[num_programs]] = more_ends
-            node = grown(node, more_items.size)
+            for k in range(more_items.size):
+                items[item_ptr[found] + k] = more_items[k]
+            for k in range(more_ends.size):
+                ends[end_ptr[found] + k] = more_ends[k]
             if seen.size < 4 * more_items.size:
                 length = seen.size
                 while length < 4 * more_items.size:
                     length *= 2
                 seen = np.zeros(length, dtype=np.uint32)
                 seen_at = np.zeros(length, dtype=np.uint32)
-            if num_programs > follower.size:
-                longer = np.full(2 * follower.size, -1, dtype=np.int32)
-                longer[: follower.size] = follower
-                follower = longer
+                node = np.zeros(length, dtype=np.uint32)
             if 2 * num_programs > table.size:
-                table = np.full(4 * table.size, -1, dtype=np.int32)
+                table = np.zeros(4 * table.size, dtype=np.int32)
+                table[:] = -1
                 for p in range(num_programs):
                     slot = np.int64(hashes[p] & np.uint64(table.size - 1))
                     while table[slot] >= 0:
