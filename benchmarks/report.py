@@ -53,6 +53,18 @@ def seconds(value: float | None) -> str:
     raise AssertionError
 
 
+def shown(value: float | None, unit: str) -> str:
+    """A value of a target with its unit."""
+    if value is None:
+        return "not measured"
+    if unit == "s":
+        return seconds(value)
+    if unit == "x":
+        return f"{value:.2f}x"
+    number = f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2f}"
+    return f"{number} {unit}".strip()
+
+
 def ratio(row: Record, reference: Record, metric: str) -> str:
     """How many times the reference's time a row takes."""
     if metric not in row or not reference.get(metric):
@@ -238,20 +250,23 @@ def _slopes(records: list[Record], folder: Path) -> None:
 # -- docs --------------------------------------------------------------------------------------------------------------
 
 
-def write_docs(records: list[Record], docs: Path) -> None:
+def write_docs(folder: Path, docs: Path) -> None:
     """Replace the results in ``docs/benchmarks.md`` and its charts.
 
     Args:
-        records: what `load` returned.
+        folder: the directory of results.
         docs: the directory of the documentation.
     """
+    records, aims = load(folder), folder / "targets.json"
     figures = docs / "figures"
     figures.mkdir(exist_ok=True)
     draw(records, figures)
     page = docs / "benchmarks.md"
     before, _, rest = page.read_text().partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    page.write_text(f"{before}{_BEGIN}\n\n{_results(records)}\n{_END}{after}")
+    page.write_text(
+        f"{before}{_BEGIN}\n\n{_results(records)}{_aims(json.loads(aims.read_text())) if aims.exists() else ''}\n{_END}{after}"
+    )
 
 
 def _results(records: list[Record]) -> str:
@@ -320,3 +335,17 @@ def _defeats(records: list[Record]) -> str:
                 lines.append(f"- {record['title']}, {METRICS[metric]}: {', '.join(faster)}")
     head = "### Where another tool is faster\n\nHand-written derivatives aside.\n\n"
     return head + ("\n".join(lines) if lines else "Nowhere in these comparisons.") + "\n"
+
+
+def _aims(measured: Record) -> str:
+    """The table of targets."""
+    lines = [
+        f"\n### Targets\n\nMeasured {measured['date']} on {measured['machine']}; the limits were set before anything was built.\n",
+        "| area | what | target | measured | |",
+        "|---|---|---:|---:|---|",
+    ]
+    for line in measured["targets"]:
+        mark = {True: "met", False: "**not met**", None: "not measured"}[line["met"]]
+        values = " | ".join(shown(line[key], line["unit"]) for key in ("target", "measured"))
+        lines.append(f"| {line['area']} | {line['what']} | {values} | {mark} |")
+    return "\n".join(lines) + "\n"

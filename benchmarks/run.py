@@ -109,7 +109,7 @@ def main(
 
         sys.exit(targets.check(console, output))
     if write_docs and not problems:
-        report.write_docs(report.load(output), HERE.parent / "docs")
+        report.write_docs(output, HERE.parent / "docs")
         console.print("wrote docs/benchmarks.md")
         return
     if slopes:
@@ -134,7 +134,7 @@ def main(
     report.draw(report.load(output), output)
     console.print(f"[dim]results and charts are in {output}[/]", soft_wrap=True)
     if write_docs:
-        report.write_docs(report.load(output), HERE.parent / "docs")
+        report.write_docs(output, HERE.parent / "docs")
     sys.exit(failed)
 
 

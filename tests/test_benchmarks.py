@@ -155,7 +155,9 @@ def test_page_gets_the_results(module: Importer, tmp_path: Path) -> None:
     report.save(record, tmp_path, "comparison")
     page = tmp_path / "benchmarks.md"
     page.write_text("before\n<!-- results: begin -->\nold\n<!-- results: end -->\nafter\n")
-    report.write_docs(report.load(tmp_path), tmp_path)
+    aims = [{"area": "engine", "what": "a ratio", "target": 0.5, "measured": 0.75, "unit": "x", "met": False}]
+    (tmp_path / "targets.json").write_text(json.dumps(facts | {"targets": aims}))
+    report.write_docs(tmp_path, tmp_path)
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
@@ -163,5 +165,22 @@ def test_page_gets_the_results(module: Importer, tmp_path: Path) -> None:
     assert "| CasADi SX | 1.00 s | 500x | 500 µs | 0.50x |" in text
     assert "P, n = 5, Jacobian: CasADi SX (500 µs against 1.00 ms)" in text
     assert "JAX: not installed." in text
+    assert "| engine | a ratio | 0.50x | 0.75x | **not met** |" in text
     assert (tmp_path / "figures" / "benchmarks-j.svg").exists()
     assert np.isclose(report.slope([(10, 1.0), (1000, 100.0)]), 1.0)
+
+
+def test_targets_look_at_comparisons_that_are_made(module: Importer) -> None:
+    targets = module("targets")
+    rows = [
+        {"side": side, "set-up": 1.0, "J": 1.0, "H": 1.0, "pattern": 1.0, "process": 1.0, "iterations": 6, "nodes": 1}
+        | {"nnz J": 1, "nnz H": 1, "stages": {"trace": 1.0}}
+        for _, _, sides in targets.COMPARISONS.values()
+        for side in sides.split(";")
+    ]
+    records = {key: {"rows": rows, "peak MiB": 1.0} for key in [*targets.COMPARISONS, "cold"]}
+    records["again"] = {"HS071": 1.0, "cart-pole 20": 1.0}
+    records["single"] = {"import": 0.1, "compile": 1.0}
+    values = [float(target.measure(records)) for target in targets._targets()]
+    assert np.isfinite(values).all()
+    assert all(name in module("families").NAMES for name, _, _ in targets.COMPARISONS.values())
