@@ -121,7 +121,9 @@ class _CustomOp:
             rows = pattern.tocsr().astype(np.int64)
             hessian_pattern = SparsityPattern.from_matrix(rows.T @ rows)
         if hessian_pattern.shape != (pattern.shape[1], pattern.shape[1]) or not hessian_pattern.is_symmetric():
-            raise ShapeError(f"the Hessian pattern of {name} must be symmetric with {pattern.shape[1]} rows, but has shape {hessian_pattern.shape}")
+            raise ShapeError(
+                f"the Hessian pattern of {name} must be symmetric with {pattern.shape[1]} rows, but has shape {hessian_pattern.shape}"
+            )
         self.hessian_pattern = hessian_pattern
         self.jacobian_rows, self.jacobian_cols = pattern.coo()
         self.hessian_rows, self.hessian_cols = hessian_pattern.lower_triangle().coo()
@@ -162,7 +164,9 @@ class _CustomOp:
         return values
 
     def _differenced(self, args: Array, relative_step: float) -> Array:
-        compressed = _central(self.value, args, relative_step * (1.0 + np.abs(args)), self._jacobian_seed, self.num_outputs)
+        compressed = _central(
+            self.value, args, relative_step * (1.0 + np.abs(args)), self._jacobian_seed, self.num_outputs
+        )
         values: Array = self._jacobian_coloring.decompress_values(compressed)
         return values
 
@@ -185,9 +189,15 @@ class _CustomOp:
     def _check(self, args: Array, entries: Array) -> None:
         """Compare the Jacobian along a random direction with a difference along it: an entry left out shows."""
         direction = np.random.default_rng(0).choice([-1.0, 1.0], size=args.size) * (1.0 + np.abs(args))
-        along = (self.value(args + FIRST_STEP * direction) - self.value(args - FIRST_STEP * direction)) / (2 * FIRST_STEP)
-        assembled = np.bincount(self.jacobian_rows, weights=entries * direction[self.jacobian_cols], minlength=self.num_outputs)
-        scale = np.bincount(self.jacobian_rows, weights=np.abs(entries * direction[self.jacobian_cols]), minlength=self.num_outputs)
+        along = (self.value(args + FIRST_STEP * direction) - self.value(args - FIRST_STEP * direction)) / (
+            2 * FIRST_STEP
+        )
+        assembled = np.bincount(
+            self.jacobian_rows, weights=entries * direction[self.jacobian_cols], minlength=self.num_outputs
+        )
+        scale = np.bincount(
+            self.jacobian_rows, weights=np.abs(entries * direction[self.jacobian_cols]), minlength=self.num_outputs
+        )
         wrong = np.flatnonzero(np.abs(along - assembled) > 1e-3 * (np.abs(along) + scale) + 1e-6)
         if wrong.size:
             raise PatternError(
@@ -208,7 +218,9 @@ class _CustomOp:
         outside = np.flatnonzero(~np.isin(keys, known_rows.astype(np.int64) * shape[1] + known_cols))
         if outside.size:
             i, j = divmod(int(keys[outside[0]]), shape[1])
-            raise PatternError(f"the {what} of {self.name} has a nonzero at ({i}, {j}), which its pattern leaves out; complete the pattern")
+            raise PatternError(
+                f"the {what} of {self.name} has a nonzero at ({i}, {j}), which its pattern leaves out; complete the pattern"
+            )
         values = np.asarray(matrix[rows, cols], dtype=float).ravel()
         if values.size != rows.size:
             raise EvaluationError(f"the {what} of {self.name} could not be read")

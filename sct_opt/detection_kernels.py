@@ -18,7 +18,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from sct_opt.kernel_cache import announce
 from sct_opt.ops import AFFINE, BLACKBOX, FLAG_A, FLAG_AA, FLAG_AB, FLAG_B, FLAG_BB, SELECT
+
+announce(__file__)
 
 Array = np.ndarray[Any, Any]
 

@@ -61,7 +61,9 @@ class Explanation:
             lines += [f"  -> {step}" for step in chain]
         if self.coupling is not None:
             lines.append(f"  coupled by {self.coupling}")
-        if not any(step.place for chain in self.chains for step in chain) and (self.coupling is None or not self.coupling.place):
+        if not any(step.place for chain in self.chains for step in chain) and (
+            self.coupling is None or not self.coupling.place
+        ):
             lines.append("  (places unknown: trace with provenance=True to see them)")
         return "\n".join(lines)
 
@@ -99,7 +101,11 @@ def explain(problem: Callable[..., Any] | NLP, *where: Any, hessian: bool = Fals
     if isinstance(problem, NLP):
         if len(where) != 2:
             raise ProblemError("explain(nlp, …) needs a constraint and a variable, or two variables with hessian=True")
-        columns = [problem.variable_names, problem.variable_names] if hessian else [problem.constraint_names, problem.variable_names]
+        columns = (
+            [problem.variable_names, problem.variable_names]
+            if hessian
+            else [problem.constraint_names, problem.variable_names]
+        )
         i, j = (_index(given, names) for given, names in zip(where, columns, strict=True))
         entry = f"entry ({columns[0][i]}, {columns[1][j]}) of the {'Lagrangian Hessian' if hessian else 'Jacobian'}"
         if hessian:

@@ -181,7 +181,13 @@ _BINARY = (
         ("power", "float_power"),
     ),
     # The exponent does not depend on x: no logarithm of the base, which may be negative.
-    Op("powc", 2, "a ** b", ("0.0 if b == 0.0 else b * a ** (b - 1.0)", None), ("0.0 if b == 0.0 or b == 1.0 else b * (b - 1.0) * a ** (b - 2.0)", None, None)),
+    Op(
+        "powc",
+        2,
+        "a ** b",
+        ("0.0 if b == 0.0 else b * a ** (b - 1.0)", None),
+        ("0.0 if b == 0.0 or b == 1.0 else b * (b - 1.0) * a ** (b - 2.0)", None, None),
+    ),
     # The base does not depend on x.
     Op(
         "cpow",
@@ -273,7 +279,12 @@ _BINARY = (
     Op("fmod", 2, "fmod(a, b)", ("1.0", "-trunc(a / b)"), _Z3, ("fmod",), piecewise=(None, "trunc(a / b) != 0.0")),
     Op("copysign", 2, "copysign(a, b)", ("copysign(1.0, a) * copysign(1.0, b)", None), _Z3, ("copysign",)),
     # Not floor(a / b), which rounding can lift to the next whole number: 1 // 0.1 is 9.
-    _zero("floor_divide", 2, "copysign(rint((a - remainder(a, b)) / b), a / b) if b != 0.0 and b - b == 0.0 else floor(a / b)", "floor_divide"),
+    _zero(
+        "floor_divide",
+        2,
+        "copysign(rint((a - remainder(a, b)) / b), a / b) if b != 0.0 and b - b == 0.0 else floor(a / b)",
+        "floor_divide",
+    ),
     _zero("lt", 2, "1.0 if a < b else 0.0", "less"),
     _zero("le", 2, "1.0 if a <= b else 0.0", "less_equal"),
     _zero("gt", 2, "1.0 if a > b else 0.0", "greater"),

@@ -16,7 +16,10 @@ import llvmlite.binding as llvm
 from numba import cfunc, njit, types
 
 from sct_opt import special
+from sct_opt.kernel_cache import announce
 from sct_opt.ops import NAMED_CONSTANTS, Op, called_names
+
+announce(__file__)
 
 _polygamma = njit(special._polygamma, cache=True)
 

@@ -20,7 +20,10 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core.extending import intrinsic
 
+from sct_opt.kernel_cache import announce
 from sct_opt.ops import AFFINE, BLACKBOX, FIRST_SPECIAL, FLAG_A, FLAG_B, NAMED_CONSTANTS, OPS, SELECT
+
+announce(__file__)
 
 Array = np.ndarray[Any, Any]
 

@@ -31,4 +31,5 @@ def test_example_prints_its_result(name: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert PRINTED[name] in done.stdout
-    assert done.stderr == ""
+    said = [line for line in done.stderr.splitlines() if not line.startswith("sct_opt compiles its kernels")]
+    assert said == []

@@ -10,6 +10,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from sct_opt.kernel_cache import announce
+
+announce(__file__)
+
 Ints = NDArray[np.int32]
 
 

@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from sct_opt.kernel_cache import announce
 from sct_opt.programs.split_kernels import cone_size, grown
+
+announce(__file__)
 
 Array = np.ndarray[Any, Any]
 

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from sct_opt.kernel_cache import announce
 from sct_opt.ops import AFFINE, BLACKBOX, CONSTANT, INPUT, OPCODE, PARAMETER, SELECT
+
+announce(__file__)
 
 Array = np.ndarray[Any, Any]
 

@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from sct_opt.kernel_cache import announce
+
+announce(__file__)
+
 Array = np.ndarray[Any, Any]
 
 
@@ -126,16 +130,6 @@ def scatter_add(out: Array, position: Array, coef: Array, source: Array, values:
     """Add ``coef * values[source]`` at the positions."""
     for k in range(position.size):
         out[position[k]] += coef[k] * values[source[k]]
-
-
-@njit(cache=True, nogil=True)
-def row_products(indptr: Array, indices: Array, values: Array, x: Array, out: Array) -> None:
-    """Sparse matrix times vector."""
-    for r in range(indptr.size - 1):
-        total = 0.0
-        for k in range(indptr[r], indptr[r + 1]):
-            total += values[k] * x[indices[k]]
-        out[r] = total
 
 
 @njit(cache=True, nogil=True)

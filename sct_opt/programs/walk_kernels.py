@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from sct_opt.kernel_cache import announce
 from sct_opt.ops import AFFINE, CONSTANT, INPUT, PARAMETER, SELECT
 from sct_opt.programs.split_kernels import grown
+
+announce(__file__)
 
 Array = np.ndarray[Any, Any]
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sct_opt.kernel_cache import cache_directories
 from sct_opt.solvers.install import probe
 
 State = Literal["ok", "note", "optional", "missing"]
@@ -161,15 +162,3 @@ def kernel_cache_patterns(package: Path) -> list[tuple[Path, str]]:
         if isinstance(node, ast.FunctionDef)
         and any("jit(" in ast.unparse(decorator) for decorator in node.decorator_list)
     ]
-
-
-def cache_directories(source: Path) -> Iterator[tuple[Path, str]]:
-    """Yield where Numba may cache the kernels of a file: directories, each with a glob prefix for what is below it."""
-    yield source.parent / "__pycache__", ""
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    if chosen:
-        yield Path(chosen), "**/"
-    if sys.platform == "darwin":
-        yield Path.home() / "Library" / "Caches" / "numba", "**/"
-    else:
-        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba", "**/"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from sct_opt.kernel_cache import announce
 from sct_opt.ops import (
     AFFINE,
     BLACKBOX,
@@ -21,6 +22,8 @@ from sct_opt.ops import (
     PARAMETER,
     SELECT,
 )
+
+announce(__file__)
 
 Array = np.ndarray[Any, Any]
 

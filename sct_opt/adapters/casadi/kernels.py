@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from sct_opt.kernel_cache import announce
+
+announce(__file__)
+
 Array = np.ndarray[Any, Any]
 
 _AT, _OPEN, _NEWLINE, _ZERO, _NINE = ord("@"), ord("["), ord("\n"), ord("0"), ord("9")
