@@ -315,7 +315,11 @@ class Derivatives:
 
     def jvp(self, x: Array, v: Array) -> Array:
         """Jacobian times ``v``, shape ``(num_outputs,)``."""
-        return self._swept.jvp(self._point(x), v)
+        x, v = self._point(x), _vector(v, self.tape.num_inputs, "v")
+        if self._engine is None:
+            return self._swept.jvp(x, v)
+        values = self.jacobian_values(x)
+        return _product(self.jacobian_pattern, values, v) if np.isfinite(values).all() else self._swept.jvp(x, v)
 
     def vjp(self, x: Array, w: Array) -> Array:
         """Transposed Jacobian times ``w``, shape ``(num_inputs,)``."""
@@ -331,7 +335,13 @@ class Derivatives:
 
     def hvp(self, x: Array, weights: Array, v: Array) -> Array:
         """Hessian of ``weights @ outputs`` times ``v``, shape ``(num_inputs,)``."""
-        return self._swept.hvp(self._point(x), weights, v)
+        x, v = self._point(x), _vector(v, self.tape.num_inputs, "v")
+        if self._engine is None:
+            return self._swept.hvp(x, weights, v)
+        values = self.hessian_values(x, weights)
+        if not np.isfinite(values).all():
+            return self._swept.hvp(x, weights, v)
+        return _symmetric_product(self.hessian_lower_pattern, values, v)
 
     def _runner(self, key: tuple[int, int, bool] | None, make: Callable[[], Runner]) -> Runner | None:
         """The compiled task of this key (None is the Hessian); None if it cannot be compiled."""
@@ -459,7 +469,28 @@ class Part:
 
     def jvp(self, x: Array, v: Array) -> Array:
         """Jacobian times ``v``."""
-        return self._swept.jvp(x, v)
+        if not self.whole.has_programs:
+            return self._swept.jvp(x, v)
+        values = self.jacobian_values(x)
+        if not np.isfinite(values).all():
+            return self._swept.jvp(x, v)
+        return _product(self.jacobian_pattern, values, _vector(v, self.whole.tape.num_inputs, "v"))
+
+
+def _product(pattern: SparsityPattern, values: Array, v: Array) -> Array:
+    from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
+
+    out = np.zeros(pattern.shape[0])
+    table_kernels.add_row_products(pattern.indptr, pattern.indices, values, v, out)
+    return out
+
+
+def _symmetric_product(lower: SparsityPattern, values: Array, v: Array) -> Array:
+    from sct_opt.programs import table_kernels  # noqa: PLC0415
+
+    out = np.empty(lower.shape[0])
+    table_kernels.symmetric_products(lower.indptr, lower.indices, values, v, out)
+    return out
 
 
 def _transposed_product(pattern: SparsityPattern, values: Array, w: Array) -> Array:

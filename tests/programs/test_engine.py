@@ -11,6 +11,7 @@ from hypothesis import given, settings
 
 from sct_opt.derivatives import CompressedDerivatives, Derivatives
 from sct_opt.ops import OPCODE
+from sct_opt.programs import Mode
 from sct_opt.programs import engine as engine_module
 from sct_opt.tape import Tape, TapeBuilder
 from tests.programs.problems import cart_pole, diffusion, luksan_vlcek, luksan_vlcek_loop
@@ -31,7 +32,8 @@ def assert_same(d: Derivatives, x: np.ndarray, tolerance: float = 1e-12) -> None
     reference = CompressedDerivatives(d.tape)
     if d.tape.num_parameters:
         reference.parameters[:] = d.parameters
-    w = np.random.default_rng(1).standard_normal(d.tape.num_outputs)
+    rng = np.random.default_rng(1)
+    w, v = rng.standard_normal(d.tape.num_outputs), rng.standard_normal(d.tape.num_inputs)
     assert d.jacobian_pattern == reference.jacobian_pattern
     assert d.hessian_pattern == reference.hessian_pattern
     assert d.hessian_lower_pattern == reference.hessian_lower_pattern
@@ -40,6 +42,8 @@ def assert_same(d: Derivatives, x: np.ndarray, tolerance: float = 1e-12) -> None
         (d.jacobian_values(x), reference.jacobian_values(x)),
         (d.hessian_values(x, w), reference.hessian_values(x, w)),
         (d.vjp(x, w), reference.vjp(x, w)),
+        (d.jvp(x, v), reference.jvp(x, v)),
+        (d.hvp(x, w, v), reference.hvp(x, w, v)),
     ):
         scale = 1.0 + np.abs(expected[np.isfinite(expected)]).max(initial=0.0)
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale)
@@ -66,6 +70,43 @@ def test_parts_are_rows_of_the_whole() -> None:
         np.testing.assert_allclose(d.values(x, start, stop), d.values(x)[start:stop], rtol=1e-15)
         whole = d.jacobian_values(x)[indptr[start] : indptr[stop]]
         np.testing.assert_allclose(d.jacobian_values(x, start, stop), whole, rtol=1e-15)
+
+
+@pytest.mark.parametrize("mode", ["auto", "compressed"])
+def test_a_part_has_the_interface_of_the_whole(mode: Mode) -> None:
+    tape, x = PROBLEMS["trapezoids"]
+    whole = Derivatives(tape, mode=mode)
+    for start, stop in ((0, 1), (1, tape.num_outputs), (4, 4)):
+        part, alone = whole.part(start, stop), CompressedDerivatives(tape.restrict(slice(start, stop)))
+        assert part.jacobian_pattern == alone.jacobian_pattern
+        assert part.tape.num_outputs == stop - start
+        assert part.jacobian_coloring.num_colors == alone.jacobian_coloring.num_colors
+        w, v = np.linspace(1.0, 2.0, stop - start), np.linspace(-1.0, 1.0, tape.num_inputs)
+        for found, expected in (
+            (part.values(x), alone.values(x)),
+            (part.jacobian_values(x), alone.jacobian_values(x)),
+            (part.vjp(x, w), alone.vjp(x, w)),
+            (part.jvp(x, v), alone.jvp(x, v)),
+        ):
+            np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_parts_share_parameters_and_keep_infinities_in_place() -> None:
+    tape, x = with_parameters(8)
+    whole = Derivatives(tape)
+    part = whole.part(1, 5)
+    part.parameters = np.full(8, 3.0)
+    np.testing.assert_allclose(part.values(x), whole.values(x)[1:5])
+    assert whole.parameters[0] == 3.0
+    builder = TapeBuilder()
+    logs = builder.unary(OPCODE["log"], builder.inputs(6))
+    part = Derivatives(builder.freeze(logs)).part(1, 4)
+    point = np.array([1.0, 0.0, 1.0, 1.0, 1.0, 1.0])
+    alone = CompressedDerivatives(part.tape)
+    np.testing.assert_array_equal(
+        part.vjp(point, np.array([0.0, 1.0, 1.0])), alone.vjp(point, np.array([0.0, 1.0, 1.0]))
+    )
+    np.testing.assert_array_equal(part.jvp(point, np.eye(6)[2]), alone.jvp(point, np.eye(6)[2]))
 
 
 def test_results_are_the_callers_own() -> None:
