@@ -166,17 +166,20 @@ class Compiled:
         lines = [f'target triple = "{machine.machine.triple}"', *declarations.values(), *texts, *_driver(len(kernels))]
         lines.append('attributes #0 = { nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" }')
         source = "\n".join(lines)
-        module = llvm.parse_assembly(source)
-        module.verify()
-        # A target machine belongs to one engine.
-        own = llvm.Target.from_triple(machine.machine.triple).create_target_machine(
-            cpu=llvm.get_host_cpu_name(),
-            features=llvm.get_host_cpu_features().flatten(),
-            opt=2 if work > QUICK_WORK else 0,
-            jit=True,
-        )
-        self._engine = llvm.create_mcjit_compiler(module, own)
-        self._engine.finalize_object()
+        try:
+            module = llvm.parse_assembly(source)
+            module.verify()
+            # A target machine belongs to one engine.
+            own = llvm.Target.from_triple(machine.machine.triple).create_target_machine(
+                cpu=llvm.get_host_cpu_name(),
+                features=llvm.get_host_cpu_features().flatten(),
+                opt=2 if work > QUICK_WORK else 0,
+                jit=True,
+            )
+            self._engine = llvm.create_mcjit_compiler(module, own)
+            self._engine.finalize_object()
+        except RuntimeError as error:
+            raise UnavailableError(f"LLVM refused a program: {error}") from error
         pointers = [ctypes.c_void_p] * 5
         self.run = ctypes.CFUNCTYPE(ctypes.c_int, *pointers)(self._engine.get_function_address("run"))
         # tables are referred to by address: keep them

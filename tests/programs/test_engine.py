@@ -47,6 +47,8 @@ def assert_same(d: Derivatives, x: np.ndarray, tolerance: float = 1e-12) -> None
     ):
         scale = 1.0 + np.abs(expected[np.isfinite(expected)]).max(initial=0.0)
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale)
+    # no task may have fallen back to the sweeps unnoticed
+    assert all(runner is not None for runner in d._runners.values())
 
 
 @settings(max_examples=100, deadline=None)
