@@ -15,12 +15,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from sct_opt.ops import (
-    AFFINE,
     BLACKBOX,
     CONSTANT,
     INPUT,
     PARAMETER,
-    SELECT,
     structural_flags,
 )
 
@@ -165,33 +163,28 @@ class Tape:
         Args:
             outputs: indices into ``outputs``, or a slice.
         """
-        first_constant = self.num_inputs + self.num_parameters
+        from sct_opt.tape import kernels  # noqa: PLC0415
 
-        def signed(ids: Array) -> Array:
-            # back to the builder's convention: constants are negative ids
-            is_constant = (ids >= first_constant) & (ids < self.first_operation)
-            return np.where(is_constant, first_constant - ids - 1, ids).astype(np.int32)
-
-        code = np.delete(self.opcode, np.s_[first_constant : self.first_operation])
-        keep = np.r_[0:first_constant, self.first_operation : self.size]
-        shift = self.first_operation - first_constant
+        first_constant, first_operation = self.num_inputs + self.num_parameters, self.first_operation
+        shift = first_operation - first_constant
 
         def moved(ids: Array) -> Array:
-            ids = signed(ids)
-            return np.where(ids >= self.first_operation, ids - shift, ids).astype(np.int32)
+            out = np.empty(ids.size, dtype=np.int32)
+            kernels.thawed_ids(ids, first_constant, first_operation, out)
+            return out
 
-        nary = np.isin(code, (AFFINE, SELECT, BLACKBOX))
-        leaf = np.isin(code, (INPUT, PARAMETER))
-        plain = ~(nary | leaf)
-        arg0 = self.arg0[keep]
-        arg1 = self.arg1[keep]
-        arg0 = np.where(plain, moved(arg0), arg0).astype(np.int32)
-        arg1 = np.where(plain, moved(arg1), arg1).astype(np.int32)
-        arg0[:first_constant] = np.r_[0 : self.num_inputs, 0 : self.num_parameters]
+        def kept(array: Array) -> Array:
+            return np.concatenate([array[:first_constant], array[first_operation:]])
+
+        arg0, arg1 = np.empty(self.size - shift, dtype=np.int32), np.empty(self.size - shift, dtype=np.int32)
+        arg0[:first_constant] = arg1[:first_constant] = np.r_[0 : self.num_inputs, 0 : self.num_parameters]
+        kernels.thawed_arguments(
+            self.opcode, self.arg0, self.arg1, kernels.KIND, first_constant, first_operation, arg0, arg1
+        )
         sites = [CallSite(s.function, moved(s.args), s.first - shift) for s in self.sites]
-        sources = None if self.sources is None else Sources(self.sources.index[keep], self.sources.places)
+        sources = None if self.sources is None else Sources(kept(self.sources.index), self.sources.places)
         return compacted(
-            code,
+            kept(self.opcode),
             arg0,
             arg1,
             self.row_ptr,

@@ -110,6 +110,45 @@ def mark_live(
 
 
 @njit(cache=True, nogil=True)
+def thawed_ids(ids: Array, first_constant: int, first_operation: int, out: Array) -> None:
+    """Ids of a frozen tape as a builder has them: constants negative, operations right behind the parameters."""
+    shift = first_operation - first_constant
+    for k in range(ids.size):
+        i = ids[k]
+        if i < first_constant:
+            out[k] = i
+        elif i < first_operation:
+            out[k] = first_constant - i - 1
+        else:
+            out[k] = i - shift
+
+
+@njit(cache=True, nogil=True)
+def thawed_arguments(
+    opcode: Array,
+    arg0: Array,
+    arg1: Array,
+    kind: Array,
+    first_constant: int,
+    first_operation: int,
+    out0: Array,
+    out1: Array,
+) -> None:
+    """Arguments of a frozen tape's operations as a builder has them; rows and call sites stay."""
+    shift = first_operation - first_constant
+    for i in range(first_operation, opcode.size):
+        a = arg0[i]
+        b = arg1[i]
+        if kind[opcode[i]] <= _TWO:
+            if a >= first_constant:
+                a = a - shift if a >= first_operation else first_constant - a - 1
+            if b >= first_constant:
+                b = b - shift if b >= first_operation else first_constant - b - 1
+        out0[i - shift] = a
+        out1[i - shift] = b
+
+
+@njit(cache=True, nogil=True)
 def translate(ids: Array, new_id: Array, new_constant: Array) -> Array:
     """Old ids (constants negative) to new ones."""
     out = np.empty(ids.size, dtype=np.int32)
