@@ -1,8 +1,8 @@
 """Scalar expressions of one program as a hash-consed graph: equal expressions are one node.
 
-Expressions of the operator table are inserted from their syntax trees.  Simplifications keep IEEE results (up to the
-sign of a zero): multiplications by one, additions of zero, double negations, arithmetic among literals, whole powers
-as products.  What multiplies a literal zero is kept, since it may be infinite; it is `derive` that knows which zeros
+Expressions of the operator table are inserted from their syntax trees.  Simplifications keep IEEE results, signs of zeros
+included: multiplications by one, additions of -0.0, double negations, arithmetic among literals; whole powers become
+products.  What multiplies a literal zero is kept, since it may be infinite; it is `derive` that knows which zeros
 are structural.
 """
 
@@ -75,9 +75,10 @@ class Graph:
         u, v = self.number(a), self.number(b)
         if u is not None and v is not None:
             return self.literal(u + v)
-        if u == 0.0:
+        # adding +0.0 turns -0.0 into +0.0, which atan2 and quotients tell apart
+        if u == 0.0 and math.copysign(1.0, u) < 0.0:
             return b
-        if v == 0.0:
+        if v == 0.0 and math.copysign(1.0, v) < 0.0:
             return a
         if self.nodes[b][0] == "neg":
             return self.sub(a, self.nodes[b][1])
@@ -90,9 +91,9 @@ class Graph:
         u, v = self.number(a), self.number(b)
         if u is not None and v is not None:
             return self.literal(u - v)
-        if v == 0.0:
+        if v == 0.0 and math.copysign(1.0, v) > 0.0:
             return a
-        if u == 0.0:
+        if u == 0.0 and math.copysign(1.0, u) < 0.0:
             return self.neg(b)
         if self.nodes[b][0] == "neg":
             return self.add(a, self.nodes[b][1])
@@ -106,8 +107,6 @@ class Graph:
         node = self.nodes[a]
         if node[0] == "neg":
             return int(node[1])
-        if node[0] == "sub":
-            return self.operation("sub", node[2], node[1])
         return self.operation("neg", a)
 
     def mul(self, a: int, b: int) -> int:

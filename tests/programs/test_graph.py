@@ -23,9 +23,10 @@ def test_simplifications() -> None:
     x = graph.leaf("x", 0)
     one, zero = graph.literal(1.0), graph.literal(0.0)
     assert graph.mul(one, x) == x
-    assert graph.add(x, zero) == x
+    assert graph.add(x, graph.literal(-0.0)) == x
+    assert graph.nodes[graph.add(x, zero)][0] == "add"  # -0.0 + 0.0 is 0.0
     assert graph.neg(graph.neg(x)) == x
-    assert graph.sub(zero, x) == graph.neg(x)
+    assert graph.sub(graph.literal(-0.0), x) == graph.neg(x)
     assert graph.mul(graph.neg(x), graph.neg(x)) == graph.mul(x, x)
     assert graph.pow(x, graph.literal(2.0)) == graph.mul(x, x)
     assert graph.pow(x, one) == x
