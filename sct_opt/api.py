@@ -344,6 +344,11 @@ def minimize(
     options: Mapping[str, Any] | None = None,
     callback: Callable[..., Any] | None = None,
     tol: float | None = None,
+    *,
+    method: Any = None,
+    jac: Any = None,
+    hess: Any = None,
+    hessp: Any = None,
 ) -> OptimizeResult:
     """Minimize a scalar function, called as `scipy.optimize.minimize` is, with exact sparse derivatives and IPOPT.
 
@@ -358,6 +363,11 @@ def minimize(
         callback: As SciPy calls it: ``callback(xk)``, or ``callback(intermediate_result)`` by that name with ``x`` and
             ``fun``; stops the solve by raising StopIteration.
         tol: IPOPT's ``tol``.
+        method: Accepted for calls written for SciPy, as are the following, and not looked at: the method is IPOPT.
+        jac: Not looked at: derivatives are exact, and found here. ``jac=True``, a function that returns its gradient
+            too, is refused.
+        hess: Not looked at.
+        hessp: Not looked at.
 
     Returns:
         The result, as `sct_opt.solvers.ipopt.solve` describes it; ``x`` is flat.
@@ -377,6 +387,10 @@ def minimize(
         >>> result.success, result.x.round(4).tolist()
         (True, [1.0, 2.5])
     """
+    if jac is True:
+        raise ProblemError(
+            "jac=True says that fun returns its gradient too; give a function of the value alone, the gradient is found here"
+        )
     arguments = args if isinstance(args, tuple) else (args,)
     start = np.atleast_1d(np.asarray(x0, dtype=float))
     constraints = () if constraints is None else constraints

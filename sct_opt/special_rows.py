@@ -418,7 +418,6 @@ _TWO: tuple[Row, ...] = (
         "0.5 * (yv(a - 1.0, b) - yv(a + 1.0, b))",
         "0.25 * (yv(a - 2.0, b) - 2.0 * v + yv(a + 2.0, b))",
         "yv",
-        "yn",
         "yve",
     ),
     _bessel(
@@ -429,7 +428,6 @@ _TWO: tuple[Row, ...] = (
         "-0.5 * (kv(a - 1.0, b) + kv(a + 1.0, b))",
         "0.25 * (kv(a - 2.0, b) + 2.0 * v + kv(a + 2.0, b))",
         "kv",
-        "kn",
     ),
     _bessel(
         "ive",

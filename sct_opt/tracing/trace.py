@@ -14,7 +14,7 @@ from sct_opt.tape import Array, ConstantsPolicy, Tape, TapeBuilder
 from sct_opt.tracing.array import Traced
 from sct_opt.tracing.base import TracedBase, ids_of
 from sct_opt.tracing.complex import TracedComplex
-from sct_opt.tracing.location import RAISED
+from sct_opt.tracing.location import INSIDE, RAISED
 from sct_opt.tracing.selected import Selected, shape_error
 from sct_opt.tracing.stand_ins import tracing
 
@@ -96,13 +96,29 @@ def call_traced(builder: TapeBuilder, function: Callable[..., Any], *args: Any, 
             if not str(error).startswith(("only integers, slices", "arrays used as indices must be")):
                 raise
             # NumPy asked a traced value for its integer, and drops the answer
-            last = traceback.extract_tb(error.__traceback__)[-1]
+            last = _users_frame(error)
             raise MissingPrimalError(
                 f"an index is not an integer: {error}\n  at {last.filename}:{last.lineno} in {last.name}: `{last.line}`\n"
                 "  mend: if the index depends on x, choose with so.where or interpolate with np.interp; at one point, detect with so.TracerLocalSparsityDetector()"
             ) from error
+        except TypeError as error:
+            if "which has no callable" not in str(error):
+                raise
+            # a ufunc met a list in which numbers and traced values are mixed, and went through it as objects
+            last = _users_frame(error)
+            raise TracingError(
+                f"an array of Python objects holds traced values beside plain numbers: {error}\n"
+                f"  at {last.filename}:{last.lineno} in {last.name}: `{last.line}`\n"
+                "  mend: make arrays of lists with np.array or np.stack before they are joined or computed with"
+            ) from error
         finally:
             del RAISED.errors[before:]
+
+
+def _users_frame(error: Exception) -> traceback.FrameSummary:
+    """Where in the user's code an error came up."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame for frame in reversed(frames) if not frame.filename.startswith(INSIDE)), frames[-1])
 
 
 def output_ids(

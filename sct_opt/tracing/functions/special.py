@@ -387,3 +387,21 @@ for _name, _cylindrical in (
     ("spherical_kn", "kv"),
 ):
     _spherical(_name, _cylindrical, math.pi / 2.0)
+
+
+def _whole_order(name: str, real_order: str) -> None:
+    """SciPy cuts the order of these functions to a whole number; only an order that is whole means the same here."""
+
+    @special(name)
+    def apply(n: Any, x: Any) -> Any:
+        order = None if find_builder(n) is not None else np.asarray(n, dtype=float)
+        if order is None or not (order == np.trunc(order)).all():
+            raise unsupported(
+                f"scipy.special.{name} of an order that is not a whole number",
+                f"use scipy.special.{real_order}, which takes real orders",
+            )
+        return _scipy(real_order)(order, x)
+
+
+_whole_order("yn", "yv")
+_whole_order("kn", "kv")
