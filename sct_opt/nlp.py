@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final, overload
+from typing import Any, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sct_opt.derivatives import Derivatives
+from sct_opt.derivatives import Derivatives, Part
 from sct_opt.errors import ProblemError, ShapeError
 from sct_opt.ops import AFFINE, BLACKBOX, OPS, SELECT
 from sct_opt.parameters import Names, Parameters, indexed_names
@@ -26,6 +26,8 @@ from sct_opt.sweeps import evaluate_nodes
 from sct_opt.tape import Tape
 
 Array = np.ndarray[Any, Any]
+
+_D = TypeVar("_D", Derivatives, Part)
 
 _SHOWN = 6  # variables that a message lists before it says "and so on"
 
@@ -202,20 +204,20 @@ class NLP:
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
+    # The programs that repeated expressions become are found once, for all outputs together.
     @cached_property
-    def _objective(self) -> Derivatives:
-        return Derivatives(self.tape.restrict([0]) if self.m else self.tape)
+    def _objective(self) -> Part:
+        return self._lagrangian.part(0, 1)
 
     @cached_property
-    def _constraints(self) -> Derivatives:
-        pattern = None if self.m else SparsityPattern.from_coo([], [], (0, self.n))
-        return Derivatives(self.tape.restrict(slice(1, None)), jacobian_pattern=pattern)
+    def _constraints(self) -> Part:
+        return self._lagrangian.part(1, self.m + 1)
 
     @cached_property
     def _lagrangian(self) -> Derivatives:
         return Derivatives(self.tape)
 
-    def _current(self, derivatives: Derivatives) -> Derivatives:
+    def _current(self, derivatives: _D) -> _D:
         if self._parameters.values.size:
             derivatives.parameters = self._parameters.values
         return derivatives
@@ -283,7 +285,7 @@ class NLP:
         return self._lagrangian.hessian_coloring
 
     def prepare(self, hessian: bool = True) -> dict[str, float]:
-        """Find patterns and colorings now rather than at the first evaluation.
+        """Find patterns, and colorings if derivatives need them, now rather than at the first evaluation.
 
         Args:
             hessian: Whether the Hessian's are wanted too.
@@ -291,13 +293,25 @@ class NLP:
         Returns:
             `timings`: seconds for ``detect`` and ``color``, and for ``trace`` if an adapter measured it.
         """
-        matrices = ("jacobian", "hessian") if hessian else ("jacobian",)
+        matrices: tuple[str, ...] = ("jacobian", "hessian") if hessian else ("jacobian",)
         for stage, what in (("detect", "pattern"), ("color", "coloring")):
             start = time.perf_counter()
+            if stage == "color" and self._lagrangian.has_programs:
+                matrices = ()
             for matrix in matrices:
                 getattr(self, f"{matrix}_{what}")
             self.timings[stage] = self.timings.get(stage, 0.0) + time.perf_counter() - start
         return self.timings
+
+    def report(self) -> str:
+        """What evaluates the derivatives: programs, their instances, what is left to colorings and sweeps.
+
+        >>> import numpy as np
+        >>> from sct_opt.adapters.callables import from_callables
+        >>> print(from_callables(lambda x: np.sum(np.sin(x[1:] * x[:-1])), np.ones(100)).report())
+        1 programs for 99 terms, 0 terms in compressed form; ...
+        """
+        return self._lagrangian.report()
 
     # -- cyipopt's protocol ----------------------------------------------------------------------------------------
 
@@ -430,7 +444,7 @@ def _first_nonfinite(values: Array) -> int | None:
     return int(bad.argmax()) if bad.any() else None
 
 
-def _culprit(derivatives: Derivatives, x: Array, output: int) -> str:
+def _culprit(derivatives: Part, x: Array, output: int) -> str:
     """The operation behind a non-finite output whose own arguments are finite, such as ``: log(-0.1) is nan``."""
     tape = derivatives.tape
     values = evaluate_nodes(tape, x, derivatives.parameters)

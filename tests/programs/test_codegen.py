@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sct_opt.derivatives import CompressedDerivatives, Derivatives
+from sct_opt.compressed import CompressedDerivatives
+from sct_opt.derivatives import Derivatives
 from sct_opt.ops import FIRST_SPECIAL, OPCODE, OPS
 from sct_opt.programs import codegen
 from sct_opt.tape import Tape, TapeBuilder

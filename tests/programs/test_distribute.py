@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sct_opt.derivatives import CompressedDerivatives, Derivatives
+from sct_opt.compressed import CompressedDerivatives
+from sct_opt.derivatives import Derivatives
 from sct_opt.ops import OPCODE
 from sct_opt.programs.distribute import distributed
 from sct_opt.tape import Tape, TapeBuilder

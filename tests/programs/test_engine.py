@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from sct_opt.derivatives import CompressedDerivatives, Derivatives
+from sct_opt.compressed import CompressedDerivatives
+from sct_opt.derivatives import Derivatives
 from sct_opt.ops import OPCODE
 from sct_opt.programs import Mode
 from sct_opt.programs import engine as engine_module
