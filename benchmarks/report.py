@@ -155,9 +155,11 @@ def draw(records: list[Record], folder: Path) -> None:
         if record["kind"] != "slopes" and record["size"] >= largest.get(key, record)["size"]:
             largest[key] = record
     for metric, title in METRICS.items():
-        shown = [record for record in largest.values() if metric in _metrics(record)]
-        if shown:
-            _bars(shown, metric, title, folder)
+        if metric == "CPU":  # the table has it; a chart would look like that of the whole process
+            continue
+        compared = [record for record in largest.values() if sum(metric in row for row in record["rows"]) > 1]
+        if compared:
+            _bars(compared, metric, title, folder)
     if any(record["kind"] == "slopes" for record in records):
         _slopes([record for record in records if record["kind"] == "slopes"], folder)
 
@@ -181,6 +183,7 @@ def _bars(records: list[Record], metric: str, title: str, folder: Path) -> None:
             axis.text(value * 1.08, k, seconds(value), va="center", fontsize=8)
         axis.set_title(record["title"].removesuffix(", whole process"), fontsize=10, loc="left")
         axis.tick_params(labelsize=8)
+        axis.tick_params(axis="x", which="minor", labelbottom=False)
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_xlabel("seconds", fontsize=8)
     for axis in axes.flat[len(records) :]:
@@ -265,11 +268,11 @@ def write_docs(folder: Path, docs: Path) -> None:
     before, _, rest = page.read_text().partition(_BEGIN)
     _, _, after = rest.partition(_END)
     page.write_text(
-        f"{before}{_BEGIN}\n\n{_results(records)}{_aims(json.loads(aims.read_text())) if aims.exists() else ''}\n{_END}{after}"
+        f"{before}{_BEGIN}\n\n{_results(records, figures)}{_aims(json.loads(aims.read_text())) if aims.exists() else ''}\n{_END}{after}"
     )
 
 
-def _results(records: list[Record]) -> str:
+def _results(records: list[Record], figures: Path) -> str:
     dates = sorted({record["date"] for record in records})
     machines = sorted({record["machine"] for record in records})
     versions = ", ".join(f"{name} {version}" for name, version in records[-1]["versions"].items())
@@ -294,7 +297,7 @@ def _results(records: list[Record]) -> str:
     parts += [
         f"![{title}](figures/benchmarks-{metric.lower()}.svg)\n"
         for metric, title in METRICS.items()
-        if any(metric in _metrics(record) for record in records if record["kind"] != "slopes")
+        if (figures / f"benchmarks-{metric.lower()}.svg").exists()
     ]
     return "\n".join(parts)
 
@@ -332,7 +335,9 @@ def _defeats(records: list[Record]) -> str:
                 and row[metric] < ours[metric]
             ]
             if faster:
-                lines.append(f"- {record['title']}, {METRICS[metric]}: {', '.join(faster)}")
+                lines.append(
+                    f"- {record['title'].removesuffix(', whole process')}, {METRICS[metric]}: {', '.join(faster)}"
+                )
     head = "### Where another tool is faster\n\nHand-written derivatives aside.\n\n"
     return head + ("\n".join(lines) if lines else "Nowhere in these comparisons.") + "\n"
 
