@@ -395,6 +395,8 @@ class TapeBuilder:
     def call(self, function: BlackBox, args: Array) -> Array:
         """Append the outputs of one call of a black-box function."""
         args = np.array(args, dtype=np.int32).ravel()
+        if function.num_outputs == 0:
+            return np.zeros(0, dtype=np.int32)
         counts = np.bincount(function.jacobian_rows, minlength=function.num_outputs).astype(np.int64)
         rows = self._rows.append(
             counts,

@@ -265,7 +265,11 @@ def _binary(w: _Writer) -> str | None:
 
 def _operator(w: _Writer) -> str:
     a = w.any()
-    return f"{a} {w.one_of(['+', '-', '*', '*', '/', '**', '//', '%'])} {w.partner(a) if w.chance(0.7) else w.one_of(['2', '3.0', '-1', '0.5', '0', '1'])}"
+    operator = w.one_of(["+", "-", "*", "*", "/", "**", "//", "%"])
+    if operator in ("//", "%"):
+        # A small divisor makes a sawtooth finer than any step of differences.
+        return f"{a} {operator} (0.3 + np.abs({w.partner(a)}))"
+    return f"{a} {operator} {w.partner(a) if w.chance(0.7) else w.one_of(['2', '3.0', '-1', '0.5', '0', '1'])}"
 
 
 def _formula(w: _Writer) -> str:

@@ -130,6 +130,18 @@ def test_outputs_of_one_black_box_stay_together() -> None:
     assert builder.freeze(x).sites == ()
 
 
+def test_a_call_without_outputs_leaves_nothing() -> None:
+    class Nothing(Surface):
+        num_outputs = 0
+
+    builder = TapeBuilder()
+    x = builder.inputs(2)
+    nothing = Nothing(2)
+    object.__setattr__(nothing, "num_outputs", 0)
+    assert builder.call(nothing, x).shape == (0,)
+    assert builder.freeze(x).sites == ()
+
+
 @settings(max_examples=60, deadline=None)
 @given(programs())
 def test_restriction_evaluates_like_the_whole(program: Program) -> None:
