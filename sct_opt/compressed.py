@@ -7,16 +7,18 @@ forward over reverse) and 8 (compressed Jacobians and Hessians).
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sct_opt.coloring import ColoringResult, color
 from sct_opt.detection import hessian_pattern, jacobian_pattern
 from sct_opt.errors import ShapeError
 from sct_opt.pattern import SparsityPattern
 from sct_opt.sweeps import Sweeps
 from sct_opt.tape import Tape
+
+if TYPE_CHECKING:
+    from sct_opt.coloring import ColoringResult
 
 Array = np.ndarray[Any, Any]
 
@@ -90,11 +92,15 @@ class CompressedDerivatives:
     @cached_property
     def jacobian_coloring(self) -> ColoringResult:
         """Coloring that compresses the Jacobian, by columns or rows, whichever promises the cheaper sweeps."""
+        from sct_opt.coloring import color  # noqa: PLC0415 - not needed where all structure repeats
+
         return color(self.jacobian_pattern, partition="auto")
 
     @cached_property
     def hessian_coloring(self) -> ColoringResult:
         """Star coloring that compresses the Hessian."""
+        from sct_opt.coloring import color  # noqa: PLC0415
+
         return color(self.hessian_pattern, structure="symmetric")
 
     # -- evaluation ----------------------------------------------------------------------------------------------

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sct_opt.coloring import ColoringResult
 from sct_opt.compressed import CompressedDerivatives
 from sct_opt.errors import ShapeError
 from sct_opt.pattern import SparsityPattern
@@ -16,6 +15,9 @@ from sct_opt.programs.codegen import UnavailableError
 from sct_opt.programs.derive import TooLargeError
 from sct_opt.programs.engine import Engine, Mode, Runner
 from sct_opt.tape import Tape
+
+if TYPE_CHECKING:
+    from sct_opt.coloring import ColoringResult
 
 Array = np.ndarray[Any, Any]
 

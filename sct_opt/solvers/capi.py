@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,19 +90,13 @@ def library() -> ctypes.CDLL:
 
 def _candidates() -> list[str]:
     """Files through which IPOPT's symbols may be found, best first."""
-    files = []
-    for module, pattern in (("cyipopt.ipopt_wrapper", ""), ("casadi", "libipopt")):
-        try:
-            place = importlib.import_module(module).__file__ or ""
-        except ImportError:
-            continue
-        # The symbols of an extension module's own libraries are found through the module.
-        files += (
-            [place]
-            if not pattern
-            else [str(path) for path in sorted(Path(place).parent.glob(f"{pattern}.*")) if path.suffix != ".la"]
-        )
-    return files
+    files: list[Path] = []
+    # Found, not imported, which would take longer. An extension module shows the symbols of the libraries that it is linked to.
+    for package, pattern in (("cyipopt", "ipopt_wrapper.*"), ("casadi", "libipopt.*")):
+        spec = importlib.util.find_spec(package)
+        for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+            files += [file for file in sorted(Path(folder).glob(pattern)) if file.suffix not in {".la", ".py", ".pyx"}]
+    return [str(file) for file in files]
 
 
 def _opened(file: str) -> ctypes.CDLL | None:
