@@ -89,9 +89,10 @@ def probe(linear_solver: str | None = None, environ: Mapping[str, str] | None = 
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=120, env=environ)
     except subprocess.TimeoutExpired:
         return {"solved": False, "error": "no answer within two minutes"}
-    last = done.stdout.strip().rpartition("\n")[2]
-    if last.startswith("{"):
-        answer: dict[str, Any] = json.loads(last)
+    # Not always the last line: IPOPT's own output may leave its buffer when the process ends.
+    said = next((line for line in reversed(done.stdout.splitlines()) if line.startswith('{"')), None)
+    if said is not None:
+        answer: dict[str, Any] = json.loads(said)
         return answer
     if done.returncode < 0:
         return {"solved": False, "error": f"the process crashed (signal {-done.returncode})"}

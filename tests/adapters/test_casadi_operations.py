@@ -15,6 +15,8 @@ from sct_opt.adapters.casadi.blackbox import FunctionBox
 from sct_opt.adapters.casadi.emit import emit
 from sct_opt.derivatives import Derivatives
 from sct_opt.errors import ModelError, UnsupportedOperatorError
+from sct_opt.ops import OPCODE
+from sct_opt.sweeps import evaluate_nodes
 from sct_opt.tape import TapeBuilder
 
 
@@ -483,6 +485,13 @@ RANDOM_BINARY = [
 ]
 
 
+def at_origin(tape, point) -> bool:
+    """Whether an angle or a length is taken of (0, 0), where it has no derivative and CasADi's answer depends on folding."""
+    values = evaluate_nodes(tape, point)
+    nodes = np.flatnonzero(np.isin(tape.opcode, [OPCODE["atan2"], OPCODE["hypot"]]))
+    return bool(((values[tape.arg0[nodes]] == 0.0) & (values[tape.arg1[nodes]] == 0.0)).any())
+
+
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS), operations=st.sampled_from([8, 40, 300]))
 @settings(max_examples=40, deadline=None)
 def test_random_programs(seed, kind, operations):
@@ -502,6 +511,8 @@ def test_random_programs(seed, kind, operations):
     point, weights = rng.uniform(-1, 1, 5), rng.standard_normal(4)
     values, jacobian, hessian = (np.array(part) for part in reference(point, weights))
     if not (np.isfinite(hessian).all() and max(np.abs(jacobian).max(), np.abs(hessian).max()) < 1e8):
+        return
+    if at_origin(mine.tape, point):
         return
     found = np.zeros((4, 5))
     found[mine.jacobian_pattern.tocoo().coords] = mine.jacobian_values(point)
