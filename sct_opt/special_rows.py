@@ -392,13 +392,13 @@ _TWO: tuple[Row, ...] = (
     _numerical_in_b("boxcox", "a ** ($b - 1.0)", "($b - 1.0) * a ** ($b - 2.0)"),
     _numerical_in_b("ellipkinc", f"1.0 / {_ROOT}", f"$b * sin(a) * cos(a) / ({_ROOT} * {_ROOT} * {_ROOT})"),
     _numerical_in_b("ellipeinc", _ROOT, f"-$b * sin(a) * cos(a) / {_ROOT}"),
-    # The order is a whole number.
+    # SciPy cuts the order to a whole number, toward zero.
     (
         "expn",
         2,
-        "expn(floor(a), b)",
-        (None, "-" + _E1N.format(n="(floor(a) - 1.0)")),
-        (None, None, _E1N.format(n="(floor(a) - 2.0)")),
+        "expn(copysign(floor(fabs(a)), a), b)",
+        (None, "-" + _E1N.format(n="(copysign(floor(fabs(a)), a) - 1.0)")),
+        (None, None, _E1N.format(n="(copysign(floor(fabs(a)), a) - 2.0)")),
         ("expn",),
     ),
     _incomplete("gammainc", ""),

@@ -81,3 +81,11 @@ def test_every_function_has_a_compiled_form():
 def test_unknown_function():
     with pytest.raises(LookupError, match="frobnicate"):
         special.cython_name("frobnicate")
+
+
+def test_orders_of_the_exponential_integral_are_cut_toward_zero() -> None:
+    whole = np.array([0.0, 0.0, 1.0, 2.0])
+    code = OPCODE["expn"]
+    x = np.array([0.8, 0.9, 1.0, 1.1])
+    for order in (whole, whole + np.array([-0.6, 0.4, 0.7, 0.5])):
+        np.testing.assert_allclose(OPS[code].evaluate(order, x), scipy.special.expn(whole, x), rtol=1e-14)
