@@ -25,8 +25,6 @@ from sct_opt.ops import (
 Array = np.ndarray[Any, Any]
 ConstantsPolicy = Literal["exact", "conservative"]
 
-MAX_NODES = np.iinfo(np.int32).max
-
 
 class BlackBox(Protocol):
     """A function of several numbers that is evaluated in Python and brings its own derivatives.
