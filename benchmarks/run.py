@@ -250,7 +250,7 @@ def cold_runs(name: str, size: int, settings: Settings, repeat: int = 3) -> Reco
             if variant.peer == "sct_opt" and place == 1:
                 if turn == 0:
                     with tempfile.TemporaryDirectory() as folder:
-                        row = _cold(side, name, size, {"NUMBA_CACHE_DIR": folder})
+                        row = _cold(side, name, size, {"SCT_OPT_CACHE_DIR": folder})
                     rows.append(row | {"side": f"{side}, no kernels cached", "peer": "sct_opt"})
                 place += 1
     objectives = [row["objective"] for row in rows if "objective" in row]

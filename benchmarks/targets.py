@@ -336,7 +336,7 @@ def _compile_time() -> float:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "sct_opt", "demo", "--quick", "--output", folder]
         cache = str(Path(folder) / "kernels")
-        return _timed(command, NUMBA_CACHE_DIR=cache)[1] - _timed(command, NUMBA_CACHE_DIR=cache)[1]
+        return _timed(command, SCT_OPT_CACHE_DIR=cache)[1] - _timed(command, SCT_OPT_CACHE_DIR=cache)[1]
 
 
 def _second_solve(name: str, size: int) -> float:

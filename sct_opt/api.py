@@ -23,12 +23,12 @@ from sct_opt.errors import ProblemError, ShapeError
 from sct_opt.nlp import NLP
 from sct_opt.pattern import SparsityPattern
 from sct_opt.solvers import ipopt
+from sct_opt.solvers.result import Result
 from sct_opt.sweeps import evaluate_nodes
 from sct_opt.tracing import trace_function
 from sct_opt.tracing.paths import follow_paths
 
 if TYPE_CHECKING:
-    from scipy.optimize import OptimizeResult
     from scipy.sparse import csr_array
 
     from sct_opt.coloring import ColoringResult
@@ -276,7 +276,7 @@ def solve(
     multipliers: Any = None,
     backend: ipopt.Backend = "cyipopt",
     **model_options: Any,
-) -> OptimizeResult:
+) -> Result:
     """Solve a problem with IPOPT and write the solution back into the model that it came from.
 
     Args:
@@ -349,7 +349,7 @@ def minimize(
     jac: Any = None,
     hess: Any = None,
     hessp: Any = None,
-) -> OptimizeResult:
+) -> Result:
     """Minimize a scalar function, called as `scipy.optimize.minimize` is, with exact sparse derivatives and IPOPT.
 
     Args:
@@ -466,12 +466,8 @@ def _scipy_callback(callback: Callable[..., Any]) -> Callable[[ipopt.Iteration],
         names = []
 
     def report(iteration: ipopt.Iteration) -> None:
-        from scipy.optimize import OptimizeResult  # noqa: PLC0415 - keeps `import sct_opt` quick
-
         if names == ["intermediate_result"]:
-            result = OptimizeResult()
-            result.update(x=iteration.x, fun=iteration.objective, nit=iteration.iteration)
-            callback(intermediate_result=result)
+            callback(intermediate_result=Result(x=iteration.x, fun=iteration.objective, nit=iteration.iteration))
         else:
             callback(iteration.x)
 

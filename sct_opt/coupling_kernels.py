@@ -1,4 +1,4 @@
-"""Numba kernels of Hessian detection: which index sets the nonlinear nodes of a tape couple.
+"""Kernels of Hessian detection: which index sets the nonlinear nodes of a tape couple.
 
 See `sct_opt.detection_kernels` for how sets are stored and when an edge is live.
 """
@@ -8,12 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from sct_opt.kernel_cache import announce
+from sct_opt.kernel import kernel
 from sct_opt.ops import AFFINE, BLACKBOX, FLAG_A, FLAG_AA, FLAG_AB, FLAG_B, FLAG_BB, SELECT
-
-announce(__file__)
 
 Array = np.ndarray[Any, Any]
 
@@ -28,17 +25,17 @@ WANTED = 8  # its set is needed
 _SUBSET_CHECK = 256  # products of two sets at least this large are examined for one set lying within the other
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _set_of(node: int, num_inputs: int, place: Array) -> int:
     return node if node < num_inputs else -place[node] - 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _length(s: int, num_inputs: int, set_start: Array) -> int:
     return 1 if s < num_inputs else set_start[s - num_inputs + 1] - set_start[s - num_inputs]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_subset(small: int, large: int, num_inputs: int, set_start: Array, pool: Array, mark: Array, stamp: int) -> bool:
     """Whether one set lies within another, which is not an input alone."""
     for k in range(set_start[large - num_inputs], set_start[large - num_inputs + 1]):
@@ -51,7 +48,7 @@ def _is_subset(small: int, large: int, num_inputs: int, set_start: Array, pool: 
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def couplings(
     opcode: Array,
     arg0: Array,
@@ -197,10 +194,8 @@ def couplings(
     return pairs[:count], state
 
 
-@njit(cache=True, nogil=True)
-def set_pairs(
-    pairs: Array, num_inputs: int, place: Array, set_start: Array
-) -> tuple[Array, int, float, tuple[int, int, int]]:
+@kernel
+def set_pairs(pairs: Array, num_inputs: int, place: Array, set_start: Array) -> tuple[Array, int, float, int, int, int]:
     """Pairs of sets for pairs of nodes.
 
     Returns:
@@ -226,10 +221,10 @@ def set_pairs(
         couplings += la * lb
         if la * lb > largest[1] * largest[2]:
             largest = (k, la, lb)
-    return sets, elements, couplings, largest
+    return sets, elements, couplings, largest[0], largest[1], largest[2]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def incidence(sets: Array, num_inputs: int, set_start: Array, pool: Array, elements: int) -> tuple[Array, Array]:
     """Per input, the sets that it is coupled with, as rows of sets for `unite`."""
     # Ends of the rows first; filling from the back leaves the starts.

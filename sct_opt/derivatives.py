@@ -10,8 +10,9 @@ import numpy as np
 
 from sct_opt.compressed import CompressedDerivatives
 from sct_opt.errors import ShapeError
+from sct_opt.machine_code import UnavailableError
 from sct_opt.pattern import SparsityPattern
-from sct_opt.programs.codegen import UnavailableError
+from sct_opt.programs import table_kernels
 from sct_opt.programs.derive import TooLargeError
 from sct_opt.programs.engine import Engine, Mode, Runner
 from sct_opt.tape import Tape
@@ -353,24 +354,18 @@ class Part:
 
 
 def _product(pattern: SparsityPattern, values: Array, v: Array) -> Array:
-    from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
-
     out = np.zeros(pattern.shape[0])
     table_kernels.add_row_products(pattern.indptr, pattern.indices, values, v, out)
     return out
 
 
 def _symmetric_product(lower: SparsityPattern, values: Array, v: Array) -> Array:
-    from sct_opt.programs import table_kernels  # noqa: PLC0415
-
     out = np.empty(lower.shape[0])
     table_kernels.symmetric_products(lower.indptr, lower.indices, values, v, out)
     return out
 
 
 def _transposed_product(pattern: SparsityPattern, values: Array, w: Array) -> Array:
-    from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
-
     out = np.empty(pattern.shape[1])
     table_kernels.column_products(pattern.indptr, pattern.indices, values, w, out)
     return out

@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from sct_opt import coupling_kernels, detection_kernels
 from sct_opt.errors import PatternError, ShapeError, TracingError
 from sct_opt.ops import (
     BLACKBOX,
@@ -133,8 +134,6 @@ def jacobian_pattern(tape: Tape, flags: Array | None = None) -> SparsityPattern:
     array([[1, 1, 0],
            [0, 1, 1]])
     """
-    from sct_opt import detection_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
-
     nodes = _nodes(tape, flags)
     place, indptr, indices = _reach(tape, nodes, tape.outputs, as_rows=True)
     if indptr.size <= tape.num_outputs:  # too much is shared between outputs to visit it again for each
@@ -144,7 +143,7 @@ def jacobian_pattern(tape: Tape, flags: Array | None = None) -> SparsityPattern:
         row_ptr = np.zeros(tape.num_outputs + 1, dtype=np.int64)
         np.cumsum(depends, out=row_ptr[1:])
         row_set = np.where(ids < tape.num_inputs, ids, -place[ids] - 1).astype(np.int32)
-        indptr, indices, _ = kernels.unite(row_ptr, row_set, tape.num_inputs, set_start, pool, MAX_ENTRIES)
+        indptr, indices, _ = detection_kernels.unite(row_ptr, row_set, tape.num_inputs, set_start, pool, MAX_ENTRIES)
         if indptr.size == 0:
             raise _too_many_entries(f"the {tape.num_outputs} outputs depend on most of the {tape.num_inputs} inputs")
     return SparsityPattern((tape.num_outputs, tape.num_inputs), indptr, indices)
@@ -157,8 +156,6 @@ def _reach(tape: Tape, nodes: Nodes, roots: Array, as_rows: bool) -> tuple[Array
     or rarely shared.  Where it costs more than a few visits per node of the tape, nodes that are shared between roots
     and have much below them are given sets too, so that what lies below is visited once.  Rows are given up there.
     """
-    from sct_opt import detection_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
-
     optional = np.zeros(0, dtype=bool)
     place = np.zeros(tape.size, dtype=np.int32)
     set_start = np.zeros(roots.size + 1, dtype=np.int32)
@@ -169,7 +166,7 @@ def _reach(tape: Tape, nodes: Nodes, roots: Array, as_rows: bool) -> tuple[Array
     budget, optional_entries = 4 * (tape.size + tape.row_arg.size) + 1024, 0
     done, stamp = 0, 0
     while True:
-        done, stamp, visits, _ = kernels.reach(
+        done, stamp, visits, _ = detection_kernels.reach(
             done,
             stamp,
             *nodes,
@@ -192,7 +189,7 @@ def _reach(tape: Tape, nodes: Nodes, roots: Array, as_rows: bool) -> tuple[Array
         if budget < 0:
             if as_rows:
                 return place, set_start[:0], pool[:0]
-            roots, optional = kernels.with_joins(*nodes, roots)
+            roots, optional = detection_kernels.with_joins(*nodes, roots)
             place[:] = 0
             set_start, set_mark = np.zeros(roots.size + 1, dtype=np.int32), np.zeros(roots.size, dtype=np.int32)
             table = np.zeros(1 << (2 * roots.size).bit_length(), dtype=np.int32)
@@ -233,8 +230,6 @@ def hessian_pattern(tape: Tape, flags: Array | None = None) -> SparsityPattern:
            [1, 0, 1],
            [0, 1, 0]])
     """
-    from sct_opt import coupling_kernels, detection_kernels  # noqa: PLC0415 - Numba is imported at first use
-
     n = tape.num_inputs
     nodes = _nodes(tape, flags)
     sites = _sites(tape)
@@ -242,12 +237,12 @@ def hessian_pattern(tape: Tape, flags: Array | None = None) -> SparsityPattern:
     pairs, state = coupling_kernels.couplings(*nodes, tape.outputs, *sites, nothing, nothing, nothing)
     roots = np.flatnonzero(state[n:] & coupling_kernels.WANTED).astype(np.int32) + np.int32(n)
     place, set_start, pool = _reach(tape, nodes, roots, as_rows=False)
-    sets, elements, most, largest = coupling_kernels.set_pairs(pairs, n, place, set_start)
+    sets, elements, most, *largest = coupling_kernels.set_pairs(pairs, n, place, set_start)
     if most > 16 * (tape.size + n):
         # Large sets: leave out what others contain, and do not work through the same pair twice.
         pairs, _ = coupling_kernels.couplings(*nodes, tape.outputs, *sites, place, set_start, pool)
         pairs = _distinct_pairs(pairs, coupling_kernels.set_pairs(pairs, n, place, set_start)[0])
-        sets, elements, most, largest = coupling_kernels.set_pairs(pairs, n, place, set_start)
+        sets, elements, most, *largest = coupling_kernels.set_pairs(pairs, n, place, set_start)
     indptr = nothing
     if largest[1] * largest[2] <= MAX_ENTRIES and elements <= 4 * MAX_ENTRIES:
         row_ptr, row_set = coupling_kernels.incidence(sets, n, set_start, pool, elements)
@@ -288,8 +283,6 @@ def local_flags(tape: Tape, values: Array, masking: Masking = "sct") -> Array:
     >>> jacobian_pattern(tape, local_flags(tape, np.array([1.0, 2.0, 2.0]))).toarray().astype(int)
     array([[0, 1]])
     """
-    from sct_opt import detection_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
-
     _check_choice("masking", masking, Masking)
     values = np.asarray(values, dtype=float)
     if values.shape != (tape.size,):
@@ -313,7 +306,7 @@ def local_flags(tape: Tape, values: Array, masking: Masking = "sct") -> Array:
             number = np.broadcast_to(array_function(expression, arity)(*args, values[nodes]), nodes.shape)
             keep = number.astype(bool) if keeps_if_true else number != 0.0
             flags[nodes] &= np.where(keep, _ALL_BITS, _ALL_BITS & ~bit).astype(np.uint8)
-    kernels.repropagate(*_nodes(tape, flags))
+    detection_kernels.repropagate(*_nodes(tape, flags))
     return flags
 
 

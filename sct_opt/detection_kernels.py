@@ -1,4 +1,4 @@
-"""Numba kernels of detection: index sets of nodes, coupled pairs of sets, and rows united from sets.
+"""Kernels of detection: index sets of nodes, coupled pairs of sets, and rows united from sets.
 
 A *set* holds the inputs that a node depends on.  Set ``s < num_inputs`` is the input ``s`` alone; the others lie one
 behind the other in a *pool*, number ``s`` from ``set_start[s - num_inputs]`` to ``set_start[s - num_inputs + 1]``,
@@ -16,12 +16,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from sct_opt.kernel_cache import announce
+from sct_opt.kernel import kernel
 from sct_opt.ops import AFFINE, BLACKBOX, FLAG_A, FLAG_AA, FLAG_AB, FLAG_B, FLAG_BB, SELECT
-
-announce(__file__)
 
 Array = np.ndarray[Any, Any]
 
@@ -31,7 +28,7 @@ _SMALL_SET = 16  # sets at least this long are compared with earlier ones, to be
 _CHEAP = 32  # a shared node with at most so many nodes below it is traversed again rather than given a set
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def repropagate(
     opcode: Array, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, flags: Array, num_inputs: int
 ) -> None:
@@ -61,7 +58,7 @@ def repropagate(
                 flags[i] &= ~np.uint8(FLAG_B | FLAG_BB | FLAG_AB)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sort(values: Array, lo: int, hi: int, mark: Array, stamp: int) -> None:
     """Sort ``values[lo:hi]``, which are distinct and just those marked with the stamp.
 
@@ -100,7 +97,7 @@ def _sort(values: Array, lo: int, hi: int, mark: Array, stamp: int) -> None:
         gap //= 3
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def reach(
     first: int,
     stamp: int,
@@ -276,7 +273,7 @@ def reach(
     return roots.size, stamp, visits, copied
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _equal_earlier(
     pool: Array, lo: int, hi: int, number: int, set_start: Array, table: Array, place: Array, stamp: int
 ) -> int:
@@ -306,7 +303,7 @@ def _equal_earlier(
     return number
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def with_joins(
     opcode: Array,
     arg0: Array,
@@ -392,7 +389,7 @@ def with_joins(
     return nodes[:count], optional[:count]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def unite(
     row_ptr: Array, row_set: Array, num_columns: int, set_start: Array, pool: Array, limit: int
 ) -> tuple[Array, Array, int]:

@@ -42,11 +42,10 @@ from sct_opt.errors import EvaluationError
 from sct_opt.solvers import ipopt
 
 if TYPE_CHECKING:
-    from scipy.optimize import OptimizeResult
-
     from sct_opt.adapters.pyomo.model import Translation
     from sct_opt.adapters.pyomo.pynumero import PyomoNLP
     from sct_opt.nlp import NLP
+    from sct_opt.solvers.result import Result
 
 __all__ = ["PyomoNLP", "Report", "SctOpt", "SctOptSolutionLoader", "report"]
 
@@ -87,7 +86,7 @@ class SctOptSolutionLoader(SolutionLoader):  # type: ignore[misc]
         result: What IPOPT returned.
     """
 
-    def __init__(self, translation: Translation, result: OptimizeResult) -> None:
+    def __init__(self, translation: Translation, result: Result) -> None:
         self._pyomo_model = translation.model
         self._translation = translation
         self._result = result
@@ -263,7 +262,7 @@ class SctOpt(SolverBase):  # type: ignore[misc]
         return results
 
     @staticmethod
-    def _fill(results: Results, nlp: NLP, translation: Translation, result: OptimizeResult) -> None:
+    def _fill(results: Results, nlp: NLP, translation: Translation, result: Result) -> None:
         condition, status = _TERMINATION.get(result.status, _ERROR)
         if status is SolutionStatus.unknown and result.constraint_violation <= _FEASIBLE:
             status = SolutionStatus.feasible

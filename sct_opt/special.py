@@ -136,6 +136,11 @@ def cython_name(name: str) -> str:
 @functools.cache
 def address(name: str) -> int:
     """Address of SciPy's C function ``double f(double)`` or ``double f(double, double)`` of a name used in expressions."""
-    from numba.extending import get_cython_function_address  # noqa: PLC0415 - Numba is slow to import
+    from scipy.special import cython_special  # noqa: PLC0415
 
-    return int(get_cython_function_address("scipy.special.cython_special", cython_name(name)))
+    capsules: dict[str, Any] = dict(cython_special.__pyx_capi__)
+    capsule = capsules[cython_name(name)]
+    get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return int(get_pointer(capsule, get_name(capsule)))

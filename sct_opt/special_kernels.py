@@ -7,21 +7,14 @@ from __future__ import annotations
 
 import ast
 import functools
-import hashlib
-import linecache
 import math
 from typing import Any
 
-import llvmlite.binding as llvm
-from numba import cfunc, njit, types
-
-from sct_opt import special
-from sct_opt.kernel_cache import announce
+from sct_opt import machine_code, special
+from sct_opt.kernel import Late, kernel, scalar_function
 from sct_opt.ops import NAMED_CONSTANTS, Op, called_names
 
-announce(__file__)
-
-_polygamma = njit(special._polygamma, cache=True)
+_polygamma = kernel(special._polygamma)
 
 _NATIVE = {
     name: getattr(math, name)
@@ -36,11 +29,17 @@ def _function(name: str, arity: int) -> Any:
         return _NATIVE[name]
     if name in special.OWN:
         order = list(special.OWN).index(name) + 1
-        return njit(lambda x: _polygamma(order, x))
-    # A symbol, not an address: addresses change from process to process and would spoil the cache.
+        return kernel(lambda x: _polygamma(order, x))
+    # A symbol, not an address, which changes from process to process.
     symbol = f"sct_opt_special_{name}"
-    llvm.add_symbol(symbol, special.address(name))
-    return types.ExternalFunction(symbol, types.float64(*[types.float64] * arity))
+    machine_code.define_symbol(symbol, special.address(name))
+
+    def make() -> Any:
+        from sct_opt import kernel_compiler  # noqa: PLC0415 - imports Numba
+
+        return kernel_compiler.external_function(symbol, arity)
+
+    return Late(symbol, make)
 
 
 def _arities(op: Op) -> dict[str, int]:
@@ -54,7 +53,7 @@ def _arities(op: Op) -> dict[str, int]:
 
 
 def _source(op: Op) -> str:
-    lines = ["def {name}(a, b, v, which):", "    if which == 0:", f"        return {op.value}"]
+    lines = [f"def row_{op.name}(a, b, v, which):", "    if which == 0:", f"        return {op.value}"]
     columns = (1, 2)[: op.arity] + ((3,) if op.arity == 1 else (3, 4, 5))
     for column, expression in zip(columns, (*op.d, *op.dd), strict=True):
         if expression is not None:
@@ -68,23 +67,11 @@ def row_address(op: Op) -> int:
 
     ``which`` asks for the value (0), the first partials (1, 2) or the second ones (3, 4, 5), which may use the value ``v``.
     """
-    source = _source(op)
-    digest = hashlib.sha256(f"{source}{NAMED_CONSTANTS}".encode()).hexdigest()[:12]
-    name = f"row_{op.name}_{digest}"
-    # Compiled under the name of this file, below its last line, so that Numba's cache finds a place.
-    offset = sum(1 for _ in linecache.getlines(__file__))
-    code = compile("\n" * offset + source.replace("{name}", name, 1), __file__, "exec")
     arities = _arities(op)
     namespace: dict[str, Any] = {
         **NAMED_CONSTANTS,
         **{called: _function(called, arities[called]) for called in called_names(op)},
         "__name__": __name__,
     }
-    exec(code, namespace)
-    compiled = cfunc("float64(float64, float64, float64, int64)", cache=True, error_model="numpy")(namespace[name])
-    _KEPT.append(compiled)
-    return int(compiled.address)
-
-
-_KEPT: list[Any] = []
-"""Compiled rows, kept alive as long as their addresses may be called."""
+    exec(_source(op), namespace)
+    return scalar_function(namespace[f"row_{op.name}"])

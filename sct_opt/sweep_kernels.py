@@ -1,7 +1,7 @@
-"""Numba kernels of the sweeps: value, first and second partials, tangents and adjoints of all nodes of a tape.
+"""Kernels of the sweeps: value, first and second partials, tangents and adjoints of all nodes of a tape.
 
 `linearise` holds one ``switch`` over all rows of the operator table.  Its source is written from the table, so that
-an operator exists in one place; it is compiled under this file's name, which lets Numba cache it like any other.
+an operator exists in one place.
 
 Products of a partial with a zero tangent or adjoint are zero even where the partial is infinite or NaN: in a
 compressed sweep a lane may carry nothing through a node whose partial is not finite, and must not be spoilt by it.
@@ -10,20 +10,14 @@ compressed sweep a lane may carry nothing through a node whose partial is not fi
 from __future__ import annotations
 
 import ast
-import hashlib
-import linecache
 import math
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.core.extending import intrinsic
 
-from sct_opt.kernel_cache import announce
+from sct_opt import special_kernels
+from sct_opt.kernel import Kernel, Late, kernel
 from sct_opt.ops import AFFINE, BLACKBOX, FIRST_SPECIAL, FLAG_A, FLAG_B, NAMED_CONSTANTS, OPS, SELECT
-
-announce(__file__)
 
 Array = np.ndarray[Any, Any]
 
@@ -44,21 +38,19 @@ _NATIVE |= {
 }
 
 
-@intrinsic
-def _call_row(typingctx: Any, address: Any, a: Any, b: Any, v: Any, which: Any) -> Any:
-    """Call a row of `sct_opt.special_kernels` at its address."""
+def _make_call_row() -> Any:
+    from sct_opt import kernel_compiler  # noqa: PLC0415 - imports Numba
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        double, integer = ir.DoubleType(), ir.IntType(64)
-        pointer = builder.inttoptr(args[0], ir.FunctionType(double, [double, double, double, integer]).as_pointer())
-        return builder.call(pointer, args[1:])
+    return kernel_compiler.call_row
 
-    return types.float64(types.int64, types.float64, types.float64, types.float64, types.int64), codegen
+
+_call_row = Late("call_row", _make_call_row)
+"""Calls a row of `sct_opt.special_kernels` at its address."""
 
 
 def _linearise_source() -> str:
     lines = [
-        "def {name}(opcode, arg0, arg1, row_ptr, row_arg, row_coef, row_const, addresses, v, p, h, start, stop, order):",
+        "def linearise(opcode, arg0, arg1, row_ptr, row_arg, row_coef, row_const, addresses, v, p, h, start, stop, order):",
         "    for i in range(start, stop):",
         "        code = opcode[i]",
         f"        if code == {AFFINE}:",
@@ -119,16 +111,10 @@ def _with_value(expression: str) -> str:
 LINEARISE_SOURCE = _linearise_source()
 
 
-def _compiled_linearise() -> Any:
-    # Compiled under the name of this file, below its last line, so that Numba's cache finds a place and Python a traceback.
-    # Numba's cache does not look at constants: a digest of all that the source depends on makes a changed table a new function.
-    digest = hashlib.sha256(f"{LINEARISE_SOURCE}{NAMED_CONSTANTS}".encode()).hexdigest()[:12]
-    name = f"linearise_{digest}"
-    offset = sum(1 for _ in linecache.getlines(__file__))
-    code = compile("\n" * offset + LINEARISE_SOURCE.replace("{name}", name, 1), __file__, "exec")
+def _compiled_linearise() -> Kernel:
     namespace: dict[str, Any] = {**_NATIVE, **NAMED_CONSTANTS, "_call_row": _call_row, "__name__": __name__}
-    exec(code, namespace)
-    return njit(cache=True, nogil=True, error_model="numpy")(namespace[name])
+    exec(LINEARISE_SOURCE, namespace)
+    return kernel(namespace["linearise"])
 
 
 linearise = _compiled_linearise()
@@ -139,13 +125,11 @@ def row_addresses(opcode: Array) -> Array:
     addresses = np.zeros(len(OPS) - FIRST_SPECIAL, dtype=np.int64)
     present = np.flatnonzero(np.bincount(opcode, minlength=len(OPS)))
     for code in present[present >= FIRST_SPECIAL]:
-        from sct_opt import special_kernels  # noqa: PLC0415 - few tapes need it
-
         addresses[code - FIRST_SPECIAL] = special_kernels.row_address(OPS[code])
     return addresses
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def forward(
     opcode: Array,
     arg0: Array,
@@ -194,7 +178,7 @@ def forward(
                     t[i, k] += c * t[a, k] if t[a, k] != 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def reverse(
     opcode: Array,
     arg0: Array,
@@ -242,7 +226,7 @@ def reverse(
             w[i, k] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def second_reverse(
     opcode: Array,
     arg0: Array,

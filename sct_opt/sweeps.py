@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sct_opt import sweep_kernels as kernels
 from sct_opt.errors import ShapeError
 from sct_opt.tape import CallSite, Tape
 
@@ -55,12 +56,9 @@ class Sweeps:
     """
 
     def __init__(self, tape: Tape) -> None:
-        from sct_opt import sweep_kernels as kernels  # noqa: PLC0415
-
         self.tape = tape
         self.parameters = tape.parameters.copy()
         self.flags = tape.edge_flags()
-        self._kernels = kernels
         self._addresses = kernels.row_addresses(tape.opcode)
         self._values = np.zeros(tape.size)
         self._values[tape.num_inputs + tape.num_parameters : tape.first_operation] = tape.constants
@@ -95,7 +93,7 @@ class Sweeps:
             self._second = np.zeros((tape.size, 3))
         for start, stop, site in self._segments:
             if site is None:
-                self._kernels.linearise(
+                kernels.linearise(
                     *self._structure,
                     tape.row_const,
                     self._addresses,
@@ -140,7 +138,7 @@ class Sweeps:
             w = np.zeros((tape.size, seed[:, lanes].shape[1]))
             np.add.at(w, tape.outputs, seed[:, lanes])
             for start, stop, _ in reversed(self._segments):
-                self._kernels.reverse(*self._structure, self._values, self._partials, self.flags, w, start, stop)
+                kernels.reverse(*self._structure, self._values, self._partials, self.flags, w, start, stop)
             out[:, lanes] = w[: tape.num_inputs]
         return out
 
@@ -156,7 +154,7 @@ class Sweeps:
             s = np.zeros(t.shape)
             for start, stop, site in reversed(self._segments):
                 adjoints = w[start:stop].copy() if site is not None else None
-                self._kernels.second_reverse(
+                kernels.second_reverse(
                     *self._structure, self._values, self._partials, self._second, self.flags, t, w, s, start, stop
                 )
                 if site is not None and adjoints is not None and adjoints.any():
@@ -170,7 +168,7 @@ class Sweeps:
         t[: tape.num_inputs] = seed
         t[tape.num_inputs : tape.first_operation] = 0.0
         for start, stop, _ in self._segments:
-            self._kernels.forward(*self._structure, self._values, self._partials, self.flags, t, start, stop)
+            kernels.forward(*self._structure, self._values, self._partials, self.flags, t, start, stop)
         return t
 
     def _lane_chunks(self, lanes: int, arrays: int) -> list[slice]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sct_opt.coloring import graph_kernels
 from sct_opt.errors import ColoringError
 from sct_opt.pattern import SparsityPattern
 
@@ -61,8 +62,6 @@ def narrow(pattern: SparsityPattern) -> Adjacency:
 
 def transposed(pattern: SparsityPattern) -> tuple[Ints, Ints, Ints]:
     """Adjacency lists of the columns, and for each entry its place in them."""
-    from sct_opt.coloring import graph_kernels  # noqa: PLC0415 - numba is slow to import
-
     result: tuple[Ints, Ints, Ints] = graph_kernels.transpose(*narrow(pattern), pattern.shape[1])
     return result
 

@@ -7,17 +7,14 @@ Colors are counted from 0; -1 is a vertex without a color (not colored yet, or n
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from sct_opt.kernel_cache import announce
-
-announce(__file__)
+from sct_opt.kernel import kernel
 
 Ints = NDArray[np.int32]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def transpose(indptr: Ints, indices: Ints, n_cols: int) -> tuple[Ints, Ints, Ints]:
     """Transpose compressed rows by counting; the third array holds, for each entry, its place in the transpose."""
     n_rows = indptr.size - 1
@@ -38,7 +35,7 @@ def transpose(indptr: Ints, indices: Ints, n_cols: int) -> tuple[Ints, Ints, Int
     return start, rows, place
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def neighbor_degrees(indptr: Ints, indices: Ints, other_indptr: Ints, other_indices: Ints) -> Ints:
     """Number of vertices that share a neighbor with each vertex of one side of a bipartite graph."""
     n = indptr.size - 1
@@ -55,7 +52,7 @@ def neighbor_degrees(indptr: Ints, indices: Ints, other_indptr: Ints, other_indi
     return degrees
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def crossing_lengths(indptr: Ints, indices: Ints, order: Ints, n_others: int) -> Ints:
     """Largest number of entries in one crossing line when only the first, first two, ... lines of an order are kept."""
     counts = np.zeros(n_others, np.int32)
@@ -69,7 +66,7 @@ def crossing_lengths(indptr: Ints, indices: Ints, order: Ints, n_others: int) ->
     return lengths
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def dynamic_order(
     indptr: Ints,
     indices: Ints,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from sct_opt.coloring import greedy_kernels
 from sct_opt.coloring.graph import Adjacency, Graph, Ints
 from sct_opt.errors import ColoringError
 
@@ -39,8 +40,6 @@ def color_side(
     Raises:
         ColoringError: If two forced colors clash.
     """
-    from sct_opt.coloring import greedy_kernels  # noqa: PLC0415 - numba is slow to import
-
     given = _no_forced(vertices[0].size - 1) if forced is None else forced
     skipped = np.zeros(n_others, bool) if ignored is None else ignored
     colors, clash = greedy_kernels.distance2_coloring(*vertices, skipped, order, given)
@@ -76,8 +75,6 @@ def color_stars(graph: Graph, order: Ints, forced: Ints | None = None, limit: in
     Raises:
         ColoringError: If forced colors clash.
     """
-    from sct_opt.coloring import greedy_kernels  # noqa: PLC0415 - numba is slow to import
-
     n = graph.n_vertices
     given = _no_forced(n) if forced is None else forced
     order = _forced_first(order, given)
@@ -128,8 +125,6 @@ def color_trees(graph: Graph, order: Ints, forced: Ints | None = None, limit: in
     Raises:
         ColoringError: If forced colors clash.
     """
-    from sct_opt.coloring import greedy_kernels  # noqa: PLC0415 - numba is slow to import
-
     if forced is None and not graph.two_sided:
         colors, perfect = greedy_kernels.chordal_coloring(graph.indptr, graph.indices, order)
         if perfect:

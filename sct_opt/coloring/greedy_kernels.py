@@ -11,18 +11,15 @@ instead of its length squared, and the colors that come out are the same.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from sct_opt.kernel_cache import announce
-
-announce(__file__)
+from sct_opt.kernel import kernel
 
 Ints = NDArray[np.int32]
 Words = NDArray[np.uint64]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def lowest_zero(word: np.uint64) -> int:
     """Position of the lowest zero bit of a word that is not all ones."""
     rest = ~word
@@ -34,7 +31,7 @@ def lowest_zero(word: np.uint64) -> int:
     return position
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def distance2_coloring(
     indptr: Ints, indices: Ints, ignored: NDArray[np.bool_], order: Ints, forced: Ints
 ) -> tuple[Ints, int]:
@@ -103,7 +100,7 @@ def distance2_coloring(
     return colors, -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def star_coloring(
     indptr: Ints,
     indices: Ints,
@@ -196,7 +193,7 @@ def star_coloring(
     return n, 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def star_coloring_with_lists(
     indptr: Ints, indices: Ints, order: Ints, forced: Ints, two_sided: bool
 ) -> tuple[Ints, int]:
@@ -279,7 +276,7 @@ def star_coloring_with_lists(
     return colors, -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def acyclic_coloring(
     indptr: Ints, indices: Ints, order: Ints, forced: Ints, two_sided: bool, limit: int
 ) -> tuple[Ints, int]:
@@ -367,7 +364,7 @@ def acyclic_coloring(
     return colors, -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find_root(parent: Ints, tree: int) -> int:
     """Root of a tree in a disjoint-set forest, halving the path on the way."""
     while parent[tree] != tree:
@@ -376,7 +373,7 @@ def find_root(parent: Ints, tree: int) -> int:
     return tree
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def chordal_coloring(indptr: Ints, indices: Ints, order: Ints) -> tuple[Ints, bool]:
     """Color a chordal graph so that neighbors differ, if `order` is the reverse of a perfect elimination order.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sct_opt.coloring import recovery_kernels
 from sct_opt.coloring.graph import Graph, Ints
 
 
@@ -23,8 +24,6 @@ def without_unused_colors(graph: Graph, colors: Ints, decompression: str) -> Int
     Returns:
         The new colors, -1 where neutral.
     """
-    from sct_opt.coloring import recovery_kernels  # noqa: PLC0415 - numba is slow to import
-
     if colors.size == 0:
         return colors
     # Rows and columns of an augmented graph have palettes of their own: tell them apart while counting.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sct_opt.coloring import graph_kernels
 from sct_opt.coloring.graph import Adjacency, Graph, Ints
 from sct_opt.errors import ColoringError
 
@@ -89,8 +90,6 @@ def one_sided_order(order: str | Ints, vertices: Adjacency, others: Adjacency, s
     Returns:
         Every vertex once.
     """
-    from sct_opt.coloring import graph_kernels  # noqa: PLC0415 - numba is slow to import
-
     n = vertices[0].size - 1
     if not isinstance(order, str):
         return _checked(order, n)
@@ -123,8 +122,6 @@ def graph_order(order: str | Ints, graph: Graph, seed: int) -> Ints:
 
 
 def _by_degree(order: str, vertices: Adjacency, others: Adjacency, degrees: Ints) -> Ints:
-    from sct_opt.coloring import graph_kernels  # noqa: PLC0415 - numba is slow to import
-
     if order == "largest_first":
         return np.argsort(-degrees, kind="stable").astype(np.int32)
     # The order of incidence degree visits a chordal graph in a perfect elimination order, reversed: it is the maximum

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sct_opt.coloring import recovery_kernels
 from sct_opt.coloring.graph import Graph, Ints
 from sct_opt.errors import ColoringError
 from sct_opt.pattern import SparsityPattern
@@ -87,8 +88,6 @@ class Recovery:
         Raises:
             ColoringError: If some entry stands alone nowhere; names the two columns or rows that clash.
         """
-        from sct_opt.coloring import recovery_kernels  # noqa: PLC0415 - numba is slow to import
-
         rows, cols = self.pattern.coo()
         n = self.pattern.shape[1]
         if self.graph is None:
@@ -129,8 +128,6 @@ class Recovery:
         Raises:
             ColoringError: If there is none; names two columns or rows that clash.
         """
-        from sct_opt.coloring import recovery_kernels  # noqa: PLC0415 - numba is slow to import
-
         assert self.graph is not None
         graph, nnz, n = self.graph, self.pattern.nnz, self.pattern.shape[1]
         colors = np.concatenate([self.column_colors, self.row_colors]) if graph.two_sided else self.column_colors

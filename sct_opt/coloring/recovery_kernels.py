@@ -7,17 +7,14 @@ Colors are counted from 0; -1 is a vertex without a color (not colored yet, or n
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from sct_opt.kernel_cache import announce
-
-announce(__file__)
+from sct_opt.kernel import kernel
 
 Ints = NDArray[np.int32]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def lone_entries(indptr: Ints, indices: Ints, colors: Ints) -> NDArray[np.bool_]:
     """Mark each entry (i, j) whose row i holds no second entry with the color of column j, which is not neutral.
 
@@ -43,7 +40,7 @@ def lone_entries(indptr: Ints, indices: Ints, colors: Ints) -> NDArray[np.bool_]
     return alone
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def peel(indptr: Ints, indices: Ints, mirror: Ints, colors: Ints) -> tuple[Ints, Ints, Ints, int]:
     """Find an order in which the entries of a symmetric matrix follow from its compressed columns by substitution.
 
@@ -123,7 +120,7 @@ def peel(indptr: Ints, indices: Ints, mirror: Ints, colors: Ints) -> tuple[Ints,
     return solved[:steps], giver[:steps], taker[:steps], totals
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def substitute(compressed, source, giver, taker, place, mirror_place, totals, values):  # type: ignore[no-untyped-def]
     """Solve the equations in the order that `peel` found; works for every kind of number."""
     for s in range(source.size):

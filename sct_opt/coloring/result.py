@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from sct_opt.coloring import recovery_kernels
 from sct_opt.coloring.graph import Graph, Ints, adjacency_graph, augmented_graph
 from sct_opt.coloring.recovery import Gather, Recovery, Substitution
 from sct_opt.errors import ColoringError, ShapeError
@@ -408,15 +409,13 @@ def _seed(colors: Ints, n_colors: int, dtype: DTypeLike) -> NDArray[Any]:
 
 
 def _substituted(steps: Substitution, flat: NDArray[Any], nnz: int) -> NDArray[Any]:
-    from sct_opt.coloring import recovery_kernels  # noqa: PLC0415 - numba is slow to import
-
     # Python runs the same code for numbers that the compiler does not know, and narrow ones are widened on the way.
     wide = {"f": np.float64, "i": np.int64, "u": np.int64, "b": np.int64}
     kind = flat.dtype.kind
     work = (
         flat if flat.dtype.char in _COMPILED or flat.dtype.itemsize > 8 or kind not in wide else flat.astype(wide[kind])
     )
-    run = recovery_kernels.substitute if work.dtype.char in _COMPILED else recovery_kernels.substitute.py_func
+    run = recovery_kernels.substitute if work.dtype.char in _COMPILED else recovery_kernels.substitute.function
     values = np.empty(nnz, work.dtype)
     totals = np.zeros(steps.n_totals, work.dtype)
     run(work, steps.source, steps.giver, steps.taker, steps.place, steps.mirror_place, totals, values)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sct_opt.coloring import graph_kernels
 from sct_opt.coloring.graph import Adjacency, Graph, Ints
 from sct_opt.coloring.greedy import color_side
 from sct_opt.coloring.order import is_cheap, one_sided_order
@@ -91,8 +92,6 @@ def _promising(side: _Side, degrees: Ints) -> list[tuple[int, int]]:
 
     Entries of a line that is not split off need a color each, and so do heavy entries within one crossing line.
     """
-    from sct_opt.coloring import graph_kernels  # noqa: PLC0415 - numba is slow to import
-
     if degrees.size == 0:
         return []
     by_degree: NDArray[np.int32] = np.argsort(-degrees, kind="stable").astype(np.int32)

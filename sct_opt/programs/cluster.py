@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sct_opt.ops import AFFINE, CONSTANT, INPUT, OPS, PARAMETER, SELECT
+from sct_opt.programs import cluster_kernels, table_kernels, walk_kernels
 from sct_opt.programs.distribute import distributed
 from sct_opt.programs.split import MAX_CONE, MAX_TARGETS, Split, Walkable, operation_weights, split_outputs
 from sct_opt.tape import Tape
@@ -154,8 +155,6 @@ class _Walked:
 
     def discovery(self) -> Discovery:
         """Tables of all programs."""
-        from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
-
         by_program = np.argsort(self.program, kind="stable")
         bounds = np.concatenate([[0], np.cumsum(np.bincount(self.program, minlength=self.token_ptr.size - 1))])
         targets = _Targets(self.split, self.tape.num_outputs)
@@ -182,8 +181,6 @@ class _Walked:
 
 def _walked(walk: Walkable, split: Split) -> _Walked:
     """Cluster the roots of a split and walk the clusters."""
-    from sct_opt.programs import cluster_kernels, walk_kernels  # noqa: PLC0415 - Numba is imported at first use
-
     tape = walk.tape
     if walk.forest:
         sizes = np.where(split.roots < tape.first_operation, 0, walk.tree[split.roots])
@@ -229,8 +226,6 @@ def _walked(walk: Walkable, split: Split) -> _Walked:
 
 def _labels(walk: Walkable, split: Split, small: Array) -> Array:
     """The first root of each root's cluster."""
-    from sct_opt.programs import cluster_kernels  # noqa: PLC0415
-
     if walk.forest or split.roots.size < 2:
         return np.arange(split.roots.size, dtype=np.int32)
     return cluster_kernels.cluster(  # type: ignore[no-any-return]

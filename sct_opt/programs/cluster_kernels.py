@@ -1,4 +1,4 @@
-"""Numba kernels that group roots into clusters: roots that share work are evaluated together.
+"""Kernels that group roots into clusters: roots that share work are evaluated together.
 
 Nodes reached by the same set of roots form an *atom*.  How much two roots have in common is the weight of the atoms that
 reach both, as a fraction of their union; pairs are united in ten rounds of falling similarity.  A round that would make
@@ -10,19 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from sct_opt.kernel_cache import announce
+from sct_opt.kernel import kernel
 from sct_opt.programs.split_kernels import cone_size, grown
-
-announce(__file__)
 
 Array = np.ndarray[Any, Any]
 
 ROUNDS = 10
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def cone_sizes(opcode: Array, ptr: Array, args: Array, roots: Array, first_operation: int, limit: int) -> Array:
     """Operations below each root; ``limit + 1`` where there are more or a black box."""
     seen = np.zeros(opcode.size, dtype=np.int32)
@@ -33,7 +30,7 @@ def cone_sizes(opcode: Array, ptr: Array, args: Array, roots: Array, first_opera
     return sizes
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _cone(
     opcode: Array,
     ptr: Array,
@@ -64,7 +61,7 @@ def _cone(
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _mix(r: int) -> np.uint64:
     h = np.uint64(r + 1) * np.uint64(0x9E3779B97F4A7C15)
     h ^= h >> np.uint64(31)
@@ -73,7 +70,7 @@ def _mix(r: int) -> np.uint64:
     return h * np.uint64(0x94D049BB133111EB)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _atoms(
     opcode: Array,
     ptr: Array,
@@ -152,7 +149,7 @@ def _atoms(
     return atom_weight[:num_atoms], weight, pair_root[:pairs], pair_atom[:pairs]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _similar_pairs(
     num_roots: int, atom_weight: Array, weight: Array, pair_root: Array, pair_atom: Array
 ) -> tuple[Array, Array, Array]:
@@ -204,7 +201,7 @@ def _similar_pairs(
     return left[:count], right[:count], order[:count]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _find(parent: Array, r: int) -> int:
     while parent[r] != r:
         parent[r] = parent[parent[r]]
@@ -212,7 +209,7 @@ def _find(parent: Array, r: int) -> int:
     return r
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def cluster(
     opcode: Array,
     ptr: Array,

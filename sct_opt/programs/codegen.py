@@ -19,7 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from sct_opt import machine_code, special_kernels
+from sct_opt.machine_code import UnavailableError
 from sct_opt.ops import OPS
+from sct_opt.programs import table_kernels
 from sct_opt.programs.graph import BOOLEAN, Graph
 
 Array = np.ndarray[Any, Any]
@@ -34,10 +37,6 @@ fifth of the time to compile, because expressions are hash-consed and vectors ex
 _INTRINSICS = {"fabs", "sqrt", "floor", "ceil", "trunc", "rint", "copysign"}
 _COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 _ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
-
-
-class UnavailableError(Exception):
-    """This machine cannot compile programs, or lacks a function that one needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,9 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The machine: widest vector, functions found in libmvec by width."""
+    """The machine: LLVM's name for the platform, widest vector, functions found in libmvec by width."""
 
-    machine: Any
+    triple: str
     width: int
     vector_functions: dict[tuple[int, str], str]
 
@@ -82,20 +81,12 @@ class Target:
 @functools.cache
 def target() -> Target | None:
     """The machine that code is written for; None where llvmlite is missing or too old."""
-    try:
-        from llvmlite import binding as llvm  # noqa: PLC0415 - optional in principle, slow in practice
-
-        if llvm.llvm_version_info[0] < 16:
-            return None
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        features = llvm.get_host_cpu_features()
-        machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=2, jit=True
-        )
-        triple = llvm.get_default_triple()
-    except (ImportError, RuntimeError, AttributeError):
+    here = machine_code.host()
+    if here is None:
         return None
+    from llvmlite import binding as llvm  # noqa: PLC0415
+
+    features, triple = here.has, here.triple
     x86 = triple.startswith("x86_64")
     width = (
         8 if x86 and features.get("avx512f") and features.get("avx512dq") else 4 if x86 and features.get("avx2") else 2
@@ -105,7 +96,7 @@ def target() -> Target | None:
         try:
             llvm.load_library_permanently("libmvec.so.1")
         except RuntimeError:
-            return Target(machine, width, functions)
+            return Target(triple, width, functions)
         for lanes, letter in ((8, "e"), (4, "d"), (2, "b")):
             if lanes <= width:
                 for arity, names in ((1, _MVEC_UNARY), (2, _MVEC_BINARY)):
@@ -113,7 +104,7 @@ def target() -> Target | None:
                         symbol = f"_ZGV{letter}N{lanes}{'v' * arity}_{name}"
                         if llvm.address_of_symbol(symbol):
                             functions[lanes, name] = symbol
-    return Target(machine, width, functions)
+    return Target(triple, width, functions)
 
 
 _MVEC_UNARY = (
@@ -136,12 +127,8 @@ def _scalar_symbol(name: str) -> str:
 @functools.cache
 def _row_symbol(code: int) -> str:
     """Symbol of the compiled row of a special function; see `sct_opt.special_kernels`."""
-    from llvmlite import binding as llvm  # noqa: PLC0415
-
-    from sct_opt import special_kernels  # noqa: PLC0415
-
     symbol = f"sct_opt_row_{code}"
-    llvm.add_symbol(symbol, special_kernels.row_address(OPS[code]))
+    machine_code.define_symbol(symbol, special_kernels.row_address(OPS[code]))
     return symbol
 
 
@@ -154,8 +141,6 @@ class Compiled:
     """
 
     def __init__(self, kernels: Sequence[Kernel], strict: bool = False) -> None:
-        from llvmlite import binding as llvm  # noqa: PLC0415
-
         machine = target()
         if machine is None:
             raise UnavailableError("llvmlite")
@@ -163,25 +148,12 @@ class Compiled:
         writers = [_Writer(kernel, f"kernel{k}", machine, strict, declarations) for k, kernel in enumerate(kernels)]
         texts = [writer.text() for writer in writers]
         work = sum(writer.instructions * -(-writer.kernel.instances // writer.width) for writer in writers)
-        lines = [f'target triple = "{machine.machine.triple}"', *declarations.values(), *texts, *_driver(len(kernels))]
+        lines = [f'target triple = "{machine.triple}"', *declarations.values(), *texts, *_driver(len(kernels))]
         lines.append('attributes #0 = { nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" }')
-        source = "\n".join(lines)
-        try:
-            module = llvm.parse_assembly(source)
-            module.verify()
-            # A target machine belongs to one engine.
-            own = llvm.Target.from_triple(machine.machine.triple).create_target_machine(
-                cpu=llvm.get_host_cpu_name(),
-                features=llvm.get_host_cpu_features().flatten(),
-                opt=2 if work > QUICK_WORK else 0,
-                jit=True,
-            )
-            self._engine = llvm.create_mcjit_compiler(module, own)
-            self._engine.finalize_object()
-        except RuntimeError as error:
-            raise UnavailableError(f"LLVM refused a program: {error}") from error
+        externals = [name for name in declarations if not name.startswith("llvm.")]
+        self._code = machine_code.program("\n".join(lines), 2 if work > QUICK_WORK else 0, externals)
         pointers = [ctypes.c_void_p] * 5
-        self.run = ctypes.CFUNCTYPE(ctypes.c_int, *pointers)(self._engine.get_function_address("run"))
+        self.run = ctypes.CFUNCTYPE(ctypes.c_int, *pointers)(self._code.address("run"))
         # tables are referred to by address: keep them
         self._keep = [[np.ascontiguousarray(kernel.tables[name]) for name in TABLES] for kernel in kernels]
         self._context = np.array([table.ctypes.data for tables in self._keep for table in tables], dtype=np.int64)
@@ -202,8 +174,6 @@ def _driver(count: int) -> list[str]:
 
 
 def _steps(table: Array) -> list[int]:
-    from sct_opt.programs import table_kernels  # noqa: PLC0415
-
     return table_kernels.strides(table).tolist()  # type: ignore[no-any-return]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sct_opt.ops import AFFINE, OPCODE
+from sct_opt.programs import split_kernels as kernels
 from sct_opt.programs.split import Walkable, walkable
 from sct_opt.tape import CallSite, Tape
 
@@ -56,8 +57,6 @@ def distributed(tape: Tape) -> Walkable:
 
 
 def _multiplied_out(walk: Walkable, chosen: list[tuple[int, int, int]]) -> Tape:
-    from sct_opt.programs import split_kernels as kernels  # noqa: PLC0415
-
     tape = walk.tape
     seen, coef = np.zeros(tape.size, dtype=np.int32), np.zeros(tape.size)
     expanded, terms = np.empty(tape.size, dtype=np.int32), np.empty(tape.size, dtype=np.int32)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sct_opt.pattern import SparsityPattern
+from sct_opt.programs import table_kernels
 from sct_opt.programs.cluster import Discovery, Program, discover
 from sct_opt.programs.codegen import Compiled, target
 from sct_opt.programs.derive import TooLargeError
@@ -59,9 +60,6 @@ class Runner:
     """
 
     def __init__(self, task: Task, num_inputs: int, num_weights: int, parameters: Array, strict: bool) -> None:
-        from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
-
-        self._tables = table_kernels
         self.task = task
         start = time.perf_counter()
         self._code = Compiled(task.kernels, strict) if task.kernels else None
@@ -85,7 +83,7 @@ class Runner:
             self._weights[:-1] = weights
         out, finite = self._kernels(x)
         if task.linear is not None:
-            self._tables.add_row_products(*task.linear, x, out)
+            table_kernels.add_row_products(*task.linear, x, out)
         return out, finite
 
     def _kernels(self, x: Array) -> tuple[Array, bool]:
@@ -316,8 +314,6 @@ class Engine:
         part = self._current_leftover()
         assert part is not None
         assert task.leftover is not None
-        from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
-
         table_kernels.scatter_add(out, *task.leftover, evaluate(part.derivatives, x[part.inputs]))
 
     def add_leftover_hessian(self, task: Task, out: Array, x: Array, weights: Array) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sct_opt.ops import OPS, array_function
+from sct_opt.programs import table_kernels
 from sct_opt.programs.cluster import Discovery, Program
 from sct_opt.programs.codegen import Kernel, Output
 from sct_opt.programs.derive import Expressions, structure
@@ -29,8 +30,6 @@ class Block:
     """
 
     def __init__(self, program: Program, limit: int = 20_000) -> None:
-        from sct_opt.programs import table_kernels  # noqa: PLC0415 - Numba is imported at first use
-
         self.program = program
         self.jacobian_entries, self.hessian_entries = structure(program)
         same = table_kernels.uniform(program.numbers)
@@ -167,8 +166,6 @@ def make_task(
         leftover: scatter from the compressed form.
         check: report values that are not finite.
     """
-    from sct_opt.programs import table_kernels  # noqa: PLC0415
-
     template = np.zeros(size + 1)
     counts = np.zeros(size + 1, dtype=np.int32)
     for positions, values in constants:
@@ -256,8 +253,6 @@ def _assembled(
     num_rows: int,
     num_cols: int,
 ) -> Assembly:
-    from sct_opt.programs import table_kernels  # noqa: PLC0415
-
     rows, cols = (
         np.concatenate([*(piece[k].ravel() for piece in pieces), linear[k], leftover[k]]).astype(np.int32, copy=False)
         for k in (0, 1)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sct_opt.ops import OPS
+from sct_opt.programs import split_kernels as kernels
 from sct_opt.tape import Tape
 
 Array = np.ndarray[Any, Any]
@@ -121,8 +122,6 @@ class Walkable:
 
 def walkable(tape: Tape) -> Walkable:
     """List the arguments of all nodes and find out what splitting asks about each."""
-    from sct_opt.programs import split_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
-
     arity = np.array([op.arity for op in OPS], dtype=np.int8)
     ptr, args = kernels.arguments(tape.opcode, tape.arg0, tape.arg1, tape.row_ptr, tape.row_arg, arity)
     found = kernels.properties(tape.opcode, ptr, args, tape.outputs, tape.first_operation, operation_weights())
@@ -145,8 +144,6 @@ def split_outputs(walk: Walkable, forced: Array | None = None) -> Split:
     >>> split.roots.size, split.linear_input.tolist()
     (1, [1])
     """
-    from sct_opt.programs import split_kernels as kernels  # noqa: PLC0415 - Numba is imported at first use
-
     tape = walk.tape
     first_constant = tape.num_inputs + tape.num_parameters
     units, *rest = kernels.split(

@@ -1,4 +1,4 @@
-"""Numba kernels that split the outputs of a tape into a linear part and roots.
+"""Kernels that split the outputs of a tape into a linear part and roots.
 
 They walk a tape as its ``opcode`` and the arguments of node ``i``, ``args[ptr[i] : ptr[i + 1]]``.
 """
@@ -8,12 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from sct_opt.kernel_cache import announce
+from sct_opt.kernel import kernel
 from sct_opt.ops import AFFINE, BLACKBOX, CONSTANT, INPUT, OPCODE, PARAMETER, SELECT
-
-announce(__file__)
 
 Array = np.ndarray[Any, Any]
 
@@ -26,7 +23,7 @@ MAX_ADDEND_SIZE = 40
 """Operations of a linear expression that is not taken apart further."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def arguments(
     opcode: Array, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, arity: Array
 ) -> tuple[Array, Array]:
@@ -52,7 +49,7 @@ def arguments(
     return ptr, args
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def properties(
     opcode: Array, ptr: Array, args: Array, outputs: Array, first_operation: int, weight_by_code: Array
 ) -> tuple[Array, Array, Array, Array, Array, Array, bool]:
@@ -125,7 +122,7 @@ def properties(
     return linear, addends, tree, cost, inner, several, forest
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def cone_size(
     opcode: Array,
     ptr: Array,
@@ -162,7 +159,7 @@ def cone_size(
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def heapsort(a: Array) -> None:
     """Sort in place; NumPy's sorts take Numba seconds to compile.  Arrays in order already are left at once."""
     n = a.size
@@ -191,7 +188,7 @@ def heapsort(a: Array) -> None:
         a[i] = value
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def linear_form(
     opcode: Array,
     ptr: Array,
@@ -290,7 +287,7 @@ def linear_form(
     return found, count, constant
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def grown(array: Array, needed: int) -> Array:
     """The array itself or a longer copy."""
     if needed <= array.size:
@@ -301,7 +298,7 @@ def grown(array: Array, needed: int) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def split(
     opcode: Array,
     ptr: Array,
@@ -431,7 +428,7 @@ def split(
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def any_addend_shared(linear: Array, cost: Array, inner: Array, several: Array, worth: int) -> bool:
     """Whether some nonlinear term may be an addend of several units."""
     for i in range(linear.size):
@@ -440,7 +437,7 @@ def any_addend_shared(linear: Array, cost: Array, inner: Array, several: Array, 
     return False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def dissolve(
     opcode: Array,
     ptr: Array,

@@ -1,20 +1,17 @@
-"""Numba kernels on tables: columns of instances, sparse assembly, sources of entries, sparse products."""
+"""Kernels on tables: columns of instances, sparse assembly, sources of entries, sparse products."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from sct_opt.kernel_cache import announce
-
-announce(__file__)
+from sct_opt.kernel import kernel
 
 Array = np.ndarray[Any, Any]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def columns(source: Array, begin: Array, instances: Array, width: int) -> Array:
     """Table of one program: ``out[slot, k]`` from what lies ``slot`` behind the beginning of instance ``k``."""
     out = np.empty((width, instances.size), dtype=source.dtype)
@@ -25,7 +22,7 @@ def columns(source: Array, begin: Array, instances: Array, width: int) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def strides(table: Array) -> Array:
     """Per row of an integer table the constant difference of its entries, or -1 where there is none (or it falls)."""
     out = np.zeros(table.shape[0], dtype=np.int64)
@@ -44,7 +41,7 @@ def strides(table: Array) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def uniform(table: Array) -> Array:
     """Per row of a table of numbers whether all are the same bit by bit."""
     out = np.ones(table.shape[0], dtype=np.bool_)
@@ -57,7 +54,7 @@ def uniform(table: Array) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def assemble(rows: Array, cols: Array, num_rows: int, num_cols: int) -> tuple[Array, Array, Array]:
     """Sorted unique sparse rows from coordinates, and the position of each coordinate among them.
 
@@ -104,7 +101,7 @@ def assemble(rows: Array, cols: Array, num_rows: int, num_cols: int) -> tuple[Ar
     return indptr, indices[:count].copy(), position
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count_sources(positions: Array, counts: Array) -> None:
     """Count into ``counts`` how many sources each position has."""
     for e in range(positions.shape[0]):
@@ -112,7 +109,7 @@ def count_sources(positions: Array, counts: Array) -> None:
             counts[positions[e, k]] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def lone(positions: Array, counts: Array, dummy: int) -> Array:
     """Per row of a table of positions whether all of them have this one source."""
     out = np.ones(positions.shape[0], dtype=np.bool_)
@@ -125,14 +122,14 @@ def lone(positions: Array, counts: Array, dummy: int) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def scatter_add(out: Array, position: Array, coef: Array, source: Array, values: Array) -> None:
     """Add ``coef * values[source]`` at the positions."""
     for k in range(position.size):
         out[position[k]] += coef[k] * values[source[k]]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add_row_products(indptr: Array, indices: Array, values: Array, x: Array, out: Array) -> None:
     """Add sparse matrix times vector."""
     for r in range(indptr.size - 1):
@@ -140,7 +137,7 @@ def add_row_products(indptr: Array, indices: Array, values: Array, x: Array, out
             out[r] += values[k] * x[indices[k]]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def symmetric_products(indptr: Array, indices: Array, values: Array, v: Array, out: Array) -> None:
     """Symmetric matrix, given by its lower triangle, times vector."""
     out[:] = 0.0
@@ -152,7 +149,7 @@ def symmetric_products(indptr: Array, indices: Array, values: Array, v: Array, o
                 out[c] += values[k] * v[r]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def column_products(indptr: Array, indices: Array, values: Array, w: Array, out: Array) -> None:
     """Transposed sparse matrix times vector; rows of weight zero count for nothing."""
     out[:] = 0.0

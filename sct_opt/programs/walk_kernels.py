@@ -1,17 +1,14 @@
-"""Numba kernels that walk clusters and find out which are instances of the same program."""
+"""Kernels that walk clusters and find out which are instances of the same program."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from sct_opt.kernel_cache import announce
+from sct_opt.kernel import kernel
 from sct_opt.ops import AFFINE, CONSTANT, INPUT, PARAMETER, SELECT
 from sct_opt.programs.split_kernels import grown
-
-announce(__file__)
 
 Array = np.ndarray[Any, Any]
 
@@ -19,7 +16,7 @@ ROOT = 256
 """Token of a root: ``ROOT + number of targets`` (at most 16), followed by the local number of the root's node."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _walk_cluster(
     opcode: Array,
     ptr: Array,
@@ -146,7 +143,7 @@ def _walk_cluster(
     return used, num_in, num_par, num_num
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _records(opcode: Array, ptr: Array, args: Array, arity: Array, first_operation: int) -> Array:
     """Operator and arguments of each node side by side, so that looking at a node touches memory once.
 
@@ -168,7 +165,7 @@ def _records(opcode: Array, ptr: Array, args: Array, arity: Array, first_operati
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _match_clusters(
     record: Array,
     args: Array,
@@ -332,7 +329,7 @@ def _match_clusters(
     return cluster, last, num_in, num_par, num_num
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _items(tokens: Array, arity: Array) -> tuple[Array, Array]:
     """Positions of a program's nodes and of its roots among its tokens."""
     items = np.empty(tokens.size, dtype=np.int32)
@@ -352,7 +349,7 @@ def _items(tokens: Array, arity: Array) -> tuple[Array, Array]:
     return items[:num_items], ends[:num_ends]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _hash(tokens: Array, used: int) -> np.uint64:
     h = np.uint64(14695981039346656037)
     for k in range(used):
@@ -361,7 +358,7 @@ def _hash(tokens: Array, used: int) -> np.uint64:
     return h
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _look_up(
     table: Array, hashes: Array, token_ptr: Array, all_tokens: Array, tokens: Array, used: int, h: np.uint64
 ) -> tuple[Any, Any]:
@@ -381,7 +378,7 @@ def _look_up(
     return -1, slot
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def walk(
     opcode: Array,
     ptr: Array,

@@ -5,7 +5,6 @@ Everything that may crash or take long to import runs in a process of its own, s
 
 from __future__ import annotations
 
-import ast
 import importlib.metadata
 import importlib.util
 import os
@@ -13,10 +12,9 @@ import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from sct_opt.kernel_cache import cache_directories
+from sct_opt.machine_code import directory
 from sct_opt.solvers.install import probe
 
 State = Literal["ok", "note", "optional", "missing"]
@@ -59,7 +57,7 @@ def examine() -> Iterator[Check]:
     yield Check("platform", platform.platform())
     yield from check_packages()
     yield from check_ipopt()
-    yield check_kernels(Path(__file__).parents[1])
+    yield check_kernels()
 
 
 def check_packages() -> Iterator[Check]:
@@ -125,40 +123,15 @@ def check_linear_solvers() -> Iterator[Check]:
         yield Check("HSL", value, "note")
 
 
-def check_kernels(package: Path) -> Check:
-    """Say how many of the package's Numba kernels are compiled and cached.
-
-    Args:
-        package: Directory of the package, whose kernels are in modules called ``kernels`` or ``…_kernels``.
-    """
-    patterns = kernel_cache_patterns(package)
-    if not patterns:
-        return Check("kernels", "none found", "note")
-    cached = sum(
-        any(
-            file.stat().st_mtime >= source.stat().st_mtime
-            for directory, glob in cache_directories(source)
-            for file in directory.glob(glob + pattern)
+def check_kernels() -> Check:
+    """Say how many compiled kernels are kept, and where."""
+    folder = directory() / "kernels"
+    try:
+        sizes = [entry.stat().st_size for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    except OSError:
+        sizes = []
+    if not sizes:
+        return Check(
+            "kernels", f"none compiled yet in {folder}; they are at their first use", "note", "sct-opt demo --quick"
         )
-        for source, pattern in patterns
-    )
-    value = f"{cached} of {len(patterns)} compiled and cached"
-    if cached < len(patterns):
-        value += "; the others compile at their first use"
-    # No run needs all of them, so some that are missing are nothing to mend; all missing is a cold cache.
-    return Check("kernels", value) if cached else Check("kernels", value, "note", "sct-opt demo --quick")
-
-
-def kernel_cache_patterns(package: Path) -> list[tuple[Path, str]]:
-    """Return the source file of each kernel, with a glob pattern of the index file that Numba writes for it.
-
-    The files are read, not imported: importing them would cost the time that this report is about.
-    """
-    python = f"py{sys.version_info.major}{sys.version_info.minor}"
-    return [
-        (source, f"{source.stem}.{node.name}-{node.decorator_list[0].lineno}.{python}*.nbi")
-        for source in sorted(package.rglob("*kernels.py"))
-        for node in ast.parse(source.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.FunctionDef)
-        and any("jit(" in ast.unparse(decorator) for decorator in node.decorator_list)
-    ]
+    return Check("kernels", f"{len(sizes)} compiled, {sum(sizes) / 1e6:.1f} MB in {folder}")

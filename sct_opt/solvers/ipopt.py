@@ -7,14 +7,16 @@ later solve.  `_Callbacks` therefore keeps exceptions itself, refuses all furthe
 
 from __future__ import annotations
 
+import importlib.util
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal
+from types import FrameType, ModuleType
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,9 +24,7 @@ from numpy.typing import ArrayLike
 from sct_opt.errors import EvaluationError, MissingDependencyError, ShapeError, SolverError
 from sct_opt.nlp import NLP, Scaling
 from sct_opt.solvers.options import set_option
-
-if TYPE_CHECKING:
-    from scipy.optimize import OptimizeResult
+from sct_opt.solvers.result import Result
 
 Array = np.ndarray[Any, Any]
 Backend = Literal["cyipopt", "ctypes"]
@@ -113,7 +113,7 @@ def solve(
     callback: Callable[[Iteration], Any] | None = None,
     multipliers: Any = None,
     backend: Backend = "cyipopt",
-) -> OptimizeResult:
+) -> Result:
     """Solve a nonlinear program with IPOPT.
 
     Args:
@@ -386,11 +386,7 @@ def _finite(values: Array) -> bool:
     return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
 
 
-def _result(
-    nlp: NLP, callbacks: _Callbacks, x: Array, info: Mapping[str, Any], timings: dict[str, float]
-) -> OptimizeResult:
-    from scipy.optimize import OptimizeResult  # noqa: PLC0415
-
+def _result(nlp: NLP, callbacks: _Callbacks, x: Array, info: Mapping[str, Any], timings: dict[str, float]) -> Result:
     status = int(info.get("status", _USER_STOP))
     success, message = STATUS.get(status, (False, f"IPOPT returned the unknown status {status}."))
     if callbacks.error is not None:
@@ -409,8 +405,7 @@ def _result(
     violations = [nlp.lb - x, x - nlp.ub, nlp.cl - values, values - nlp.cu]
     nothing = {"mult_g": np.zeros(nlp.m), "mult_x_L": np.zeros(nlp.n), "mult_x_U": np.zeros(nlp.n)}
     multipliers = {name: info.get(name, default) for name, default in nothing.items()}
-    result = OptimizeResult()
-    result.update(
+    return Result(
         x=x,
         fun=-objective if nlp.maximize else objective,
         success=success,
@@ -427,7 +422,6 @@ def _result(
         upper_multipliers=multipliers["mult_x_U"],
         timings=timings,
     )
-    return result
 
 
 def _multipliers(nlp: NLP, given: Any) -> tuple[Array, Array, Array]:
@@ -461,9 +455,30 @@ def _backend(name: str) -> tuple[Callable[..., Any], type[Exception]]:
     if name != "cyipopt":
         raise SolverError(f"there is no back end {name!r}; choose 'cyipopt' or 'ctypes'")
     try:
-        import cyipopt  # noqa: PLC0415
+        wrapper = _cyipopt_wrapper()
     except ImportError as error:
         raise MissingDependencyError(
             f"solving needs cyipopt, which cannot be imported ({error}); `sct-opt install-ipopt` installs it, `sct-opt doctor` tells what is there"
         ) from error
-    return cyipopt.Problem, cyipopt.CyIpoptEvaluationError
+    return wrapper.Problem, wrapper.CyIpoptEvaluationError
+
+
+def _cyipopt_wrapper() -> ModuleType:
+    """Cyipopt's compiled module, without the package around it if that is not imported yet.
+
+    The package imports SciPy's optimizers for functions that are not used here, which takes 0.2 s.
+    """
+    name = "cyipopt"
+    spec = importlib.util.find_spec(name)
+    if name not in sys.modules and spec is not None:
+        # An empty package with cyipopt's path lets the module import its siblings; a later `import cyipopt` finds them loaded.
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        try:
+            return importlib.import_module(f"{name}.ipopt_wrapper")
+        except ImportError:
+            pass  # an older cyipopt, whose compiled module is not part of the package
+        finally:
+            del sys.modules[name]
+    import cyipopt  # noqa: PLC0415
+
+    return cyipopt  # type: ignore[no-any-return]

@@ -21,6 +21,7 @@ from sct_opt.ops import (
     PARAMETER,
     structural_flags,
 )
+from sct_opt.tape import kernels
 
 Array = np.ndarray[Any, Any]
 ConstantsPolicy = Literal["exact", "conservative"]
@@ -148,8 +149,6 @@ class Tape:
         input has neither bit A nor B.  Inputs have bit A.  Affine and black-box nodes have bit A if any argument depends on
         an input; a select node has bit A for its first branch and B for its second.
         """
-        from sct_opt.tape import kernels  # noqa: PLC0415
-
         flags: Array = kernels.edge_flags(
             self.opcode, self.arg0, self.arg1, self.row_ptr, self.row_arg, structural_flags(), self.num_inputs
         )
@@ -161,8 +160,6 @@ class Tape:
         Args:
             outputs: indices into ``outputs``, or a slice.
         """
-        from sct_opt.tape import kernels  # noqa: PLC0415
-
         first_constant, first_operation = self.num_inputs + self.num_parameters, self.first_operation
         shift = first_operation - first_constant
 
@@ -214,8 +211,6 @@ def compacted(
     sources: Sources | None = None,
 ) -> Tape:
     """Drop dead nodes and put leaves first; constants come as negative ids."""
-    from sct_opt.tape import kernels  # noqa: PLC0415
-
     site_ptr = np.zeros(len(sites) + 1, dtype=np.int64)
     np.cumsum([s.args.size for s in sites], out=site_ptr[1:])
     site_arg = np.concatenate([s.args for s in sites]).astype(np.int32) if sites else np.zeros(0, dtype=np.int32)

@@ -1,13 +1,12 @@
-"""Numba kernels of the tape: dead-node elimination and renumbering."""
+"""Kernels of the tape: dead-node elimination and renumbering."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from sct_opt.kernel_cache import announce
+from sct_opt.kernel import kernel
 from sct_opt.ops import (
     AFFINE,
     BLACKBOX,
@@ -23,8 +22,6 @@ from sct_opt.ops import (
     SELECT,
 )
 
-announce(__file__)
-
 Array = np.ndarray[Any, Any]
 
 
@@ -34,7 +31,7 @@ KIND = np.array([{0: _LEAF, 1: _ONE, 2: _TWO, -1: _ROW}[op.arity] for op in OPS]
 KIND[BLACKBOX] = _SITE
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mark_live(
     opcode: Array,
     arg0: Array,
@@ -109,7 +106,7 @@ def mark_live(
     return operations, rows, terms
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def thawed_ids(ids: Array, first_constant: int, first_operation: int, out: Array) -> None:
     """Ids of a frozen tape as a builder has them: constants negative, operations right behind the parameters."""
     shift = first_operation - first_constant
@@ -123,7 +120,7 @@ def thawed_ids(ids: Array, first_constant: int, first_operation: int, out: Array
             out[k] = i - shift
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def thawed_arguments(
     opcode: Array,
     arg0: Array,
@@ -148,7 +145,7 @@ def thawed_arguments(
         out1[i - shift] = b
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def translate(ids: Array, new_id: Array, new_constant: Array) -> Array:
     """Old ids (constants negative) to new ones."""
     out = np.empty(ids.size, dtype=np.int32)
@@ -157,7 +154,7 @@ def translate(ids: Array, new_id: Array, new_constant: Array) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def compact(
     opcode: Array,
     arg0: Array,
@@ -218,7 +215,7 @@ def compact(
         j += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def edge_flags(
     opcode: Array, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, by_opcode: Array, num_inputs: int
 ) -> Array:

@@ -14,11 +14,12 @@ import sys
 import sysconfig
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from sct_opt import kernel
 from sct_opt.tape import TapeBuilder
 from sct_opt.tracing.base import TracedBase, find_builder
 from sct_opt.tracing.callsite import calls_by_name
@@ -155,17 +156,25 @@ class _Installed:
         self.depth = 0
         self.undo: list[Callable[[], None]] = []
         self.by_id: dict[int, Callable[..., Any]] = {}
+        self.traced: list[types.FunctionType] = []
 
-    def enter(self) -> None:
+    def enter(self, functions: Iterable[types.FunctionType]) -> None:
         self.depth += 1
         if self.depth == 1:
             self.install()
-        elif "numba" not in sys.modules:
-            # Numba looks NumPy up when it is loaded, which a trace inside this one would make it do: let it see the originals.
+        for function in functions:
+            self.traced.append(function)
+            self.rebind_function(function)
+
+    def load_numba(self) -> None:
+        """Numba looks NumPy's functions up when it is loaded, which compiling a kernel makes it do: let it see the originals."""
+        if self.depth and "numba" not in sys.modules:
             self.restore()
             import numba  # noqa: F401, PLC0415
 
             self.install()
+            for function in self.traced:
+                self.rebind_function(function)
 
     def install(self) -> None:
         """Put the stand-ins in place."""
@@ -192,6 +201,11 @@ class _Installed:
             names[name] = by_id[id(value)]
             self.undo.append(functools.partial(names.__setitem__, name, value))
 
+    def rebind_function(self, function: types.FunctionType) -> None:
+        """Replace the originals that a function reaches by name."""
+        self.rebind(function.__globals__)
+        self.rebind_cells(function)
+
     def rebind_cells(self, function: Any) -> None:
         """Replace the originals that a function closes over."""
         for cell in getattr(function, "__closure__", None) or ():
@@ -209,6 +223,7 @@ class _Installed:
         self.depth -= 1
         if self.depth == 0:
             self.restore()
+            self.traced.clear()
 
     def restore(self) -> None:
         """Put the originals back."""
@@ -231,6 +246,7 @@ def _is_users(module: types.ModuleType) -> bool:
 
 
 _INSTALLED = _Installed()
+kernel.before_compiling.append(_INSTALLED.load_numba)
 
 
 @contextlib.contextmanager
@@ -242,12 +258,7 @@ def tracing(builder: TapeBuilder, *functions: Any) -> Iterator[None]:
         functions: the functions to be traced, whose modules may hold NumPy's and math's functions by name.
     """
     with _LOCK:
-        _INSTALLED.enter()
-        for function in functions:
-            plain = _underlying(function)
-            if plain is not None:
-                _INSTALLED.rebind(plain.__globals__)
-                _INSTALLED.rebind_cells(plain)
+        _INSTALLED.enter(plain for plain in map(_underlying, functions) if plain is not None)
     _ACTIVE.builders.append(builder)
     try:
         yield

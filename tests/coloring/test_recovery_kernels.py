@@ -18,7 +18,7 @@ def test_substitute_runs_without_the_compiler():
     compressed = np.array([[0, 2], [5, 0], [0, 7], [4, 0]])  # entries 2, 3 and 4 along the path
     rows = np.repeat(np.arange(4), np.diff(path.indptr))
     source = rows[solved] * 2 + colors[path.indices[solved]]
-    for run in (recovery_kernels.substitute, recovery_kernels.substitute.py_func):
+    for run in (recovery_kernels.substitute, recovery_kernels.substitute.function):
         values = np.zeros(6, int)
         run(compressed.ravel(), source, giver, taker, solved, path.mirror[solved], np.zeros(n_totals, int), values)
         np.testing.assert_array_equal(values, [2, 2, 3, 3, 4, 4])

@@ -229,7 +229,7 @@ def test_machine_code_is_freed() -> None:
     d.hessian_values(x, np.ones(tape.num_outputs))
     runner = d._runners[None]
     assert runner is not None
-    code = weakref.ref(runner._code._engine)
+    code = weakref.ref(runner._code._code)
     del d, runner
     gc.collect()
     assert code() is None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 
 import pytest
 
+from sct_opt import machine_code
 from sct_opt.solvers import doctor
 from sct_opt.solvers.doctor import Check
 
@@ -74,66 +74,19 @@ def test_no_linear_solver(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (check.value, check.state) == ("none works", "optional")
 
 
-KERNELS = """
-from numba import njit
-
-
-@njit(cache=True)
-def first(x: float) -> float:
-    return x + 1.0
-
-
-@njit(cache=True)
-def second(x: float) -> float:
-    return first(x)
-
-
-def plain() -> None: ...
-"""
-
-
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
-    source = tmp_path / "package" / "part" / "kernels.py"
-    source.parent.mkdir(parents=True)
-    source.write_text(KERNELS)
-    return tmp_path / "package"
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SCT_OPT_CACHE_DIR", str(tmp_path))
+    return tmp_path
 
 
-def test_kernels_not_compiled(package: Path) -> None:
-    check = doctor.check_kernels(package)
-    assert check.value.startswith("0 of 2 compiled and cached")
-    assert check.mend == "sct-opt demo --quick"
+def test_kernels_not_compiled(cache: Path) -> None:
+    check = doctor.check_kernels()
+    assert check.value.startswith(f"none compiled yet in {cache}")
+    assert (check.state, check.mend) == ("note", "sct-opt demo --quick")
 
 
-@pytest.mark.parametrize("chosen", [False, True])
-def test_kernels_compiled_and_changed_since(
-    chosen: bool, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = package / "part" / "kernels.py"
-    directory = package / "part" / "__pycache__"
-    if chosen:
-        monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "chosen"))
-        directory = tmp_path / "chosen" / "part_0123"
-    directory.mkdir(parents=True)
-    for _, pattern in doctor.kernel_cache_patterns(package):
-        (directory / pattern.replace("*", "")).touch()
-    assert doctor.check_kernels(package) == Check("kernels", "2 of 2 compiled and cached")
-    later = source.stat().st_mtime + 10
-    os.utime(source, (later, later))
-    assert doctor.check_kernels(package).value.startswith("0 of 2")
-
-
-def test_cache_patterns_are_those_that_numba_writes(package: Path) -> None:
-    source = package / "part" / "kernels.py"
-    spec = importlib.util.spec_from_file_location("kernels", source)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.second(1.0) == 2.0
-    assert doctor.check_kernels(package).value == "2 of 2 compiled and cached"
-
-
-def test_package_without_kernels(tmp_path: Path) -> None:
-    assert doctor.check_kernels(tmp_path).value == "none found"
+def test_kernels_compiled(cache: Path) -> None:
+    machine_code.write("kernels", "first-0", {}, bytes(2_000_000))
+    machine_code.write("kernels", "second-0", {}, bytes(1_000_000))
+    assert doctor.check_kernels() == Check("kernels", f"2 compiled, 3.0 MB in {cache / 'kernels'}")

@@ -1,15 +1,12 @@
-"""Numba kernels of the CasADi adapter: reading an instruction listing and renaming work slots."""
+"""Kernels of the CasADi adapter: reading an instruction listing and renaming work slots."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from sct_opt.kernel_cache import announce
-
-announce(__file__)
+from sct_opt.kernel import kernel
 
 Array = np.ndarray[Any, Any]
 
@@ -18,7 +15,7 @@ _EQUAL, _MINUS, _DOT = ord("="), ord("-"), ord(".")
 CONSTANT_SHAPE = np.uint64(1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def read_listing(text: Array, count: int) -> tuple[Array, Array, int]:
     """Read lines like ``@3 = (@1*@2);``: each line's shape (a hash of its text without the numbers) and its numbers.
 
@@ -61,7 +58,7 @@ def read_listing(text: Array, count: int) -> tuple[Array, Array, int]:
     return shapes, numbers, line
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def rename(
     kind: Array,
     out: Array,
@@ -120,7 +117,7 @@ def rename(
     return arg0, arg1, call_args, stage
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def number_stage(
     order: Array,
     arg0: Array,

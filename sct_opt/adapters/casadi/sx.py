@@ -16,6 +16,7 @@ from typing import Any
 import casadi
 import numpy as np
 
+from sct_opt.adapters.casadi import kernels
 from sct_opt.adapters.casadi.blackbox import FunctionBox
 from sct_opt.errors import ModelError, UnsupportedOperatorError
 from sct_opt.ops import OPCODE
@@ -162,8 +163,6 @@ def _printed(function: casadi.Function) -> str:
 
 
 def _read_printed(function: casadi.Function) -> Listing | None:
-    from sct_opt.adapters.casadi import kernels  # noqa: PLC0415
-
     count = function.n_instructions()
     printed = _printed(function)
     start = printed.find("Algorithm:\n")
@@ -209,8 +208,6 @@ def emit(builder: TapeBuilder, function: casadi.Function, arguments: Sequence[Ar
         UnsupportedOperatorError: an instruction that the operator table does not cover.
         ModelError: a constant that is not a number.
     """
-    from sct_opt.adapters.casadi import kernels  # noqa: PLC0415
-
     listing = read_instructions(function)
     count = listing.operation.size
     kind, code = _classify(listing.operation, function)
