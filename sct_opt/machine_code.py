@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -179,6 +178,8 @@ def read(kind: str, name: str) -> tuple[dict[str, Any], bytes] | None:
 
 def write(kind: str, name: str, header: dict[str, Any], data: bytes) -> None:
     """Keep an object file; says once if that cannot be done."""
+    import tempfile  # noqa: PLC0415 - slow to import, and needed only after compiling
+
     folder = directory() / kind
     body = json.dumps(header).encode() + b"\n" + data
     try:

@@ -293,14 +293,17 @@ class NLP:
         Returns:
             `timings`: seconds for ``detect`` and ``color``, and for ``trace`` if an adapter measured it.
         """
-        matrices: tuple[str, ...] = ("jacobian", "hessian") if hessian else ("jacobian",)
-        for stage, what in (("detect", "pattern"), ("color", "coloring")):
-            start = time.perf_counter()
-            if stage == "color" and self._lagrangian.has_programs:
-                matrices = ()
-            for matrix in matrices:
-                getattr(self, f"{matrix}_{what}")
-            self.timings[stage] = self.timings.get(stage, 0.0) + time.perf_counter() - start
+        start = time.perf_counter()
+        self._constraints.jacobian_pattern  # noqa: B018 - found at first use
+        if hessian:
+            self._lagrangian.hessian_lower_pattern  # noqa: B018
+        found = time.perf_counter()
+        if not self._lagrangian.has_programs:
+            self._constraints.jacobian_coloring  # noqa: B018
+            if hessian:
+                self._lagrangian.hessian_coloring  # noqa: B018
+        for stage, seconds in (("detect", found - start), ("color", time.perf_counter() - found)):
+            self.timings[stage] = self.timings.get(stage, 0.0) + seconds
         return self.timings
 
     def report(self) -> str:

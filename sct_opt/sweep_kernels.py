@@ -10,6 +10,7 @@ compressed sweep a lane may carry nothing through a node whose partial is not fi
 from __future__ import annotations
 
 import ast
+import functools
 import math
 from typing import Any
 
@@ -108,16 +109,12 @@ def _with_value(expression: str) -> str:
     return ast.unparse(tree)
 
 
-LINEARISE_SOURCE = _linearise_source()
-
-
-def _compiled_linearise() -> Kernel:
+@functools.cache
+def linearise() -> Kernel:
+    """The kernel of values and partials; see `_linearise_source` for its arguments."""
     namespace: dict[str, Any] = {**_NATIVE, **NAMED_CONSTANTS, "_call_row": _call_row, "__name__": __name__}
-    exec(LINEARISE_SOURCE, namespace)
+    exec(_linearise_source(), namespace)
     return kernel(namespace["linearise"])
-
-
-linearise = _compiled_linearise()
 
 
 def row_addresses(opcode: Array) -> Array:

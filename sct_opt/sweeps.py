@@ -93,7 +93,7 @@ class Sweeps:
             self._second = np.zeros((tape.size, 3))
         for start, stop, site in self._segments:
             if site is None:
-                kernels.linearise(
+                kernels.linearise()(
                     *self._structure,
                     tape.row_const,
                     self._addresses,

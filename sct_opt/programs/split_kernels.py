@@ -328,7 +328,7 @@ def split(
     rows = outputs.size
     seen = np.zeros(size, dtype=np.int32)
     stack = np.empty(16 * cap + 1024, dtype=np.int32)
-    coef = np.zeros(size)
+    coef = np.empty(size)
     expanded = np.empty(size, dtype=np.int32)
     terms = np.empty(size, dtype=np.int32)
     unit_of = np.empty(size, dtype=np.int32)
@@ -481,7 +481,7 @@ def dissolve(
     num_targets = target_unit.size
     num_linear = linear_row.size
     seen = np.zeros(size, dtype=np.int32)
-    coef = np.zeros(size)
+    coef = np.empty(size)
     expanded = np.empty(size, dtype=np.int32)
     terms = np.empty(size, dtype=np.int32)
     stamp = 0

@@ -409,7 +409,7 @@ def walk(
         where each cluster's begin (``(clusters, 3)``).
     """
     clusters = cluster_ptr.size - 1
-    local = np.zeros(opcode.size, dtype=np.int32)
+    local = np.empty(opcode.size, dtype=np.int32)
     owner = np.zeros(opcode.size, dtype=np.int32)
     depth = 1024
     stack = np.empty(depth, dtype=np.int32)

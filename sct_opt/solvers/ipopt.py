@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sct_opt import memory
 from sct_opt.errors import EvaluationError, MissingDependencyError, ShapeError, SolverError
 from sct_opt.nlp import NLP, Scaling
 from sct_opt.solvers.options import set_option
@@ -151,6 +152,18 @@ def solve(
         >>> result.success, result.x.round(6).tolist(), round(result.fun, 6)
         (True, [1.0, 0.5], 0.25)
     """
+    with memory.kept(nlp.n + nlp.m, release=True):
+        return _solve(nlp, x0, options, callback, multipliers, backend)
+
+
+def _solve(
+    nlp: NLP,
+    x0: ArrayLike | None,
+    options: Mapping[str, Any] | None,
+    callback: Callable[[Iteration], Any] | None,
+    multipliers: Any,
+    backend: Backend,
+) -> Result:
     make_problem, evaluation_error = _backend(backend)
     clock = time.perf_counter()
     nlp.check()

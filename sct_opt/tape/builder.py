@@ -23,6 +23,8 @@ from sct_opt.ops import (
 from sct_opt.tape.frozen import Array, BlackBox, CallSite, ConstantsPolicy, Sources, Tape, compacted
 
 MAX_NODES = np.iinfo(np.int32).max
+PIECE = 1 << 16
+"""Nodes from which on a block is compacted by itself; smaller ones are joined first."""
 
 # What a binary operation with a constant operand really is: value of the constant -> the other operand ("same"), a
 # constant, or a one-argument operator on the other operand.
@@ -484,11 +486,6 @@ class TapeBuilder:
         out = np.asarray(list(outputs) if not isinstance(outputs, np.ndarray) else outputs, dtype=np.int32).ravel()
         self._advance(0)
         empty_int = np.zeros(0, dtype=np.int32)
-        codes, arg0, arg1 = (
-            (np.concatenate(parts) for parts in zip(*self._blocks, strict=True))
-            if self._blocks
-            else (np.zeros(0, dtype=np.uint8), empty_int, empty_int)
-        )
         rows = self._rows
         row_ptr = np.zeros(rows.count + 1, dtype=np.int64)
         if rows.count:
@@ -499,9 +496,7 @@ class TapeBuilder:
             else (empty_int, np.zeros(0), np.zeros(0))
         )
         return compacted(
-            codes,
-            arg0,
-            arg1,
+            _pieces(self._blocks),
             row_ptr,
             row_arg.astype(np.int32),
             row_coef,
@@ -513,3 +508,20 @@ class TapeBuilder:
             out,
             self.sources(),
         )
+
+
+def _pieces(blocks: list[tuple[Array, Array, Array]]) -> list[tuple[Array, Array, Array]]:
+    """The blocks as they are where they are long, small ones joined."""
+    pieces: list[tuple[Array, Array, Array]] = []
+    group: list[tuple[Array, Array, Array]] = []
+    size = 0
+    for k, block in enumerate(blocks):
+        group.append(block)
+        size += block[0].size
+        if size >= PIECE or k == len(blocks) - 1:
+            codes, arg0, arg1 = (
+                parts[0] if len(group) == 1 else np.concatenate(parts) for parts in zip(*group, strict=True)
+            )
+            pieces.append((codes, arg0, arg1))
+            group, size = [], 0
+    return pieces

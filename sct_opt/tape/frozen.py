@@ -179,9 +179,7 @@ class Tape:
         sites = [CallSite(s.function, moved(s.args), s.first - shift) for s in self.sites]
         sources = None if self.sources is None else Sources(kept(self.sources.index), self.sources.places)
         return compacted(
-            kept(self.opcode),
-            arg0,
-            arg1,
+            [(kept(self.opcode), arg0, arg1)],
             self.row_ptr,
             moved(self.row_arg),
             self.row_coef,
@@ -196,9 +194,7 @@ class Tape:
 
 
 def compacted(
-    opcode: Array,
-    arg0: Array,
-    arg1: Array,
+    pieces: Sequence[tuple[Array, Array, Array]],
     row_ptr: Array,
     row_arg: Array,
     row_coef: Array,
@@ -210,50 +206,58 @@ def compacted(
     outputs: Array,
     sources: Sources | None = None,
 ) -> Tape:
-    """Drop dead nodes and put leaves first; constants come as negative ids."""
+    """Drop dead nodes and put leaves first; constants come as negative ids, and nodes in pieces (opcode, arg0, arg1)."""
     site_ptr = np.zeros(len(sites) + 1, dtype=np.int64)
     np.cumsum([s.args.size for s in sites], out=site_ptr[1:])
     site_arg = np.concatenate([s.args for s in sites]).astype(np.int32) if sites else np.zeros(0, dtype=np.int32)
     blocks = np.array([[s.first, s.first + s.function.num_outputs] for s in sites], dtype=np.int64).reshape(-1, 2)
-    live = np.zeros(opcode.size, dtype=bool)
+    starts = np.concatenate([[0], np.cumsum([piece[0].size for piece in pieces], dtype=np.int64)])
+    count = int(starts[-1])
+    live = np.zeros(count, dtype=bool)
     constant_live = np.zeros(constants.size, dtype=bool)
-    operations, rows, terms = kernels.mark_live(
-        opcode, arg0, arg1, row_ptr, row_arg, site_ptr, site_arg, blocks, outputs, kernels.KIND, live, constant_live
-    )
+    kernels.mark_outputs(outputs, live, constant_live)
+    operations = rows = terms = 0
+    for piece, first in zip(reversed(pieces), reversed(starts[:-1]), strict=True):
+        found = kernels.mark_live(
+            *piece, first, row_ptr, row_arg, site_ptr, site_arg, blocks, kernels.KIND, live, constant_live
+        )
+        operations, rows, terms = operations + found[0], rows + found[1], terms + found[2]
     used = constants[constant_live]
     first_constant = num_inputs + parameters.size
     first_operation = first_constant + used.size
     size = first_operation + operations
     new_constant = np.where(constant_live, first_constant - 1 + np.cumsum(constant_live), -1).astype(np.int32)
-    new_id = np.empty(opcode.size, dtype=np.int32)
+    new_id = np.empty(count, dtype=np.int32)
     code = np.empty(size, dtype=np.uint8)
     out0, out1 = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
     out0[:first_operation] = 0
     out1[:first_operation] = 0
     ptr, args = np.empty(rows + 1, dtype=np.int64), np.empty(terms, dtype=np.int32)
     coefs, consts = np.empty(terms), np.empty(rows)
-    kernels.compact(
-        opcode,
-        arg0,
-        arg1,
-        row_ptr,
-        row_arg,
-        row_coef,
-        row_const,
-        live,
-        kernels.KIND,
-        new_constant,
-        num_inputs,
-        first_operation,
-        new_id,
-        code,
-        out0,
-        out1,
-        ptr,
-        args,
-        coefs,
-        consts,
-    )
+    ptr[0] = 0
+    place = first_operation, 0, 0
+    for piece, first in zip(pieces, starts, strict=False):
+        place = kernels.compact(
+            *piece,
+            first,
+            row_ptr,
+            row_arg,
+            row_coef,
+            row_const,
+            live,
+            kernels.KIND,
+            new_constant,
+            num_inputs,
+            *place,
+            new_id,
+            code,
+            out0,
+            out1,
+            ptr,
+            args,
+            coefs,
+            consts,
+        )
     code[:num_inputs] = INPUT
     code[num_inputs : num_inputs + parameters.size] = PARAMETER
     code[num_inputs + parameters.size : first_operation] = CONSTANT
@@ -269,9 +273,9 @@ def compacted(
         is_blackbox = code == BLACKBOX
         out1[is_blackbox] = site_index[out1[is_blackbox]]
     if sources is not None:
-        operations = new_id >= first_operation
+        moved = new_id >= first_operation
         index = np.full(size, -1, dtype=np.int32)
-        index[new_id[operations]] = sources.index[operations]
+        index[new_id[moved]] = sources.index[moved]
         sources = Sources(index, sources.places)
     new_outputs = kernels.translate(outputs, new_id, new_constant)
     return Tape(

@@ -32,54 +32,60 @@ KIND[BLACKBOX] = _SITE
 
 
 @kernel
-def mark_live(
-    opcode: Array,
-    arg0: Array,
-    arg1: Array,
-    row_ptr: Array,
-    row_arg: Array,
-    site_ptr: Array,
-    site_arg: Array,
-    site_block: Array,
-    outputs: Array,
-    kind: Array,
-    live: Array,
-    constant_live: Array,
-) -> tuple[int, int, int]:
-    """Mark nodes and constants (negative ids) from which an output can be reached; count operations, rows, terms.
-
-    The flags come zeroed: NumPy asks the system for large pages, Numba does not, and page faults would take most of the time.
-    """
-    operations = 0
-    rows = 0
-    terms = 0
+def mark_outputs(outputs: Array, live: Array, constant_live: Array) -> None:
+    """Mark the outputs' nodes and constants (negative ids)."""
     for k in range(outputs.size):
         if outputs[k] >= 0:
             live[outputs[k]] = True
         else:
             constant_live[-outputs[k] - 1] = True
-    for i in range(opcode.size - 1, -1, -1):
-        if not live[i]:
+
+
+@kernel
+def mark_live(
+    opcode: Array,
+    arg0: Array,
+    arg1: Array,
+    first: int,
+    row_ptr: Array,
+    row_arg: Array,
+    site_ptr: Array,
+    site_arg: Array,
+    site_block: Array,
+    kind: Array,
+    live: Array,
+    constant_live: Array,
+) -> tuple[int, int, int]:
+    """Mark what live nodes of a piece of the tape need; count its live operations, rows, terms.
+
+    The piece holds the nodes from ``first`` on; those behind have been through.  The flags come zeroed: NumPy asks the system
+    for large pages.
+    """
+    operations = 0
+    rows = 0
+    terms = 0
+    for p in range(opcode.size - 1, -1, -1):
+        if not live[first + p]:
             continue
-        held = kind[opcode[i]]
+        held = kind[opcode[p]]
         if held == _LEAF:
             continue
         operations += 1
         if held <= _TWO:
-            a = arg0[i]
+            a = arg0[p]
             if a >= 0:
                 live[a] = True
             else:
                 constant_live[-a - 1] = True
             if held == _TWO:
-                b = arg1[i]
+                b = arg1[p]
                 if b >= 0:
                     live[b] = True
                 else:
                     constant_live[-b - 1] = True
             continue
         rows += 1
-        for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
+        for k in range(row_ptr[arg0[p]], row_ptr[arg0[p] + 1]):
             terms += 1
             if held == _SITE:
                 continue
@@ -89,13 +95,13 @@ def mark_live(
             else:
                 constant_live[-a - 1] = True
         if held == _SITE:
-            site = arg1[i]
+            site = arg1[p]
             # All outputs of one call stay together: they are evaluated by one call.  Later ones have been passed.
             for k in range(site_block[site, 0], site_block[site, 1]):
-                if k > i and not live[k]:
+                if k > first + p and not live[k]:
                     operations += 1
                     rows += 1
-                    terms += row_ptr[arg0[k] + 1] - row_ptr[arg0[k]]
+                    terms += row_ptr[arg0[k - first] + 1] - row_ptr[arg0[k - first]]
                 live[k] = True
             for k in range(site_ptr[site], site_ptr[site + 1]):
                 a = site_arg[k]
@@ -159,6 +165,7 @@ def compact(
     opcode: Array,
     arg0: Array,
     arg1: Array,
+    first: int,
     row_ptr: Array,
     row_arg: Array,
     row_coef: Array,
@@ -167,7 +174,9 @@ def compact(
     kind: Array,
     new_constant: Array,
     num_inputs: int,
-    first_operation: int,
+    j: int,
+    r: int,
+    t: int,
     new_id: Array,
     out_code: Array,
     out0: Array,
@@ -176,33 +185,33 @@ def compact(
     out_arg: Array,
     out_coef: Array,
     out_const: Array,
-) -> None:
-    """Write the live nodes under new ids: inputs, parameters, live constants, live operations in their old order."""
-    j = first_operation
-    r = 0
-    t = 0
-    out_ptr[0] = 0
-    for i in range(opcode.size):
-        code = opcode[i]
+) -> tuple[int, int, int]:
+    """Write the live nodes of a piece of the tape under new ids: inputs, parameters, constants, operations in their old order.
+
+    The piece holds the nodes from ``first`` on.  ``j``, ``r`` and ``t`` are the next free node, row and term; returns them.
+    """
+    for p in range(opcode.size):
+        i = first + p
+        code = opcode[p]
         held = kind[code]
         if held == _LEAF:
-            new_id[i] = arg0[i] if code == INPUT else num_inputs + arg0[i]
+            new_id[i] = arg0[p] if code == INPUT else num_inputs + arg0[p]
             continue
         if not live[i]:
             new_id[i] = -1
             continue
         out_code[j] = code
-        a = arg0[i]
+        a = arg0[p]
         if held <= _TWO:
             a = new_id[a] if a >= 0 else new_constant[-a - 1]
             out0[j] = a
             out1[j] = a
             if held == _TWO:
-                b = arg1[i]
+                b = arg1[p]
                 out1[j] = new_id[b] if b >= 0 else new_constant[-b - 1]
         else:
             out0[j] = r
-            out1[j] = arg1[i]
+            out1[j] = arg1[p]
             for k in range(row_ptr[a], row_ptr[a + 1]):
                 b = row_arg[k]
                 out_arg[t] = new_id[b] if b >= 0 else new_constant[-b - 1]
@@ -213,6 +222,7 @@ def compact(
             out_ptr[r] = t
         new_id[i] = j
         j += 1
+    return j, r, t
 
 
 @kernel

@@ -1,0 +1,160 @@
+"""Kernels that find nodes which are the same operation on the same arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sct_opt.kernel import kernel
+from sct_opt.ops import ADD, AFFINE, BLACKBOX, MUL, SELECT
+from sct_opt.programs.split_kernels import heapsort
+
+Array = np.ndarray[Any, Any]
+
+
+@kernel
+def _key(
+    i: int, code: int, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, bits: Array, constant: int, equal: Array
+) -> np.uint64:
+    """Hash of an operation on the representatives of its arguments, or of a constant."""
+    h = (np.uint64(14695981039346656037) ^ np.uint64(code)) * np.uint64(1099511628211)
+    if constant >= 0:
+        h = (h ^ np.uint64(bits[constant])) * np.uint64(1099511628211)
+    elif code == AFFINE or code == SELECT:
+        for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
+            a = row_arg[k]
+            h = (h ^ np.uint64(equal[a] - 1 if equal[a] > 0 else a)) * np.uint64(1099511628211)
+            h ^= h >> np.uint64(29)
+    else:
+        a = arg0[i]
+        b = arg1[i]
+        a = equal[a] - 1 if equal[a] > 0 else a
+        b = equal[b] - 1 if equal[b] > 0 else b
+        if (code == ADD or code == MUL) and a > b:
+            a, b = b, a
+        h = (h ^ np.uint64(a)) * np.uint64(1099511628211)
+        h ^= h >> np.uint64(29)
+        h = (h ^ np.uint64(b)) * np.uint64(1099511628211)
+    return h ^ (h >> np.uint64(32))
+
+
+@kernel
+def _same(
+    i: int, j: int, code: int, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, coef: Array, const: Array, equal: Array
+) -> bool:
+    """Whether two operations with this opcode have the same arguments; numbers are compared bit by bit."""
+    if code == AFFINE or code == SELECT:
+        first, other = row_ptr[arg0[i]], row_ptr[arg0[j]]
+        n = row_ptr[arg0[i] + 1] - first
+        if row_ptr[arg0[j] + 1] - other != n or (code == AFFINE and const[arg0[i]] != const[arg0[j]]):
+            return False
+        for k in range(n):
+            a, b = row_arg[first + k], row_arg[other + k]
+            a = equal[a] - 1 if equal[a] > 0 else a
+            b = equal[b] - 1 if equal[b] > 0 else b
+            if a != b or (code == AFFINE and coef[first + k] != coef[other + k]):
+                return False
+        return True
+    a, b = arg0[i], arg1[i]
+    a = equal[a] - 1 if equal[a] > 0 else a
+    b = equal[b] - 1 if equal[b] > 0 else b
+    c, d = arg0[j], arg1[j]
+    c = equal[c] - 1 if equal[c] > 0 else c
+    d = equal[d] - 1 if equal[d] > 0 else d
+    return (a == c and b == d) or ((code == ADD or code == MUL) and a == d and b == c)
+
+
+@kernel
+def number_values(
+    nodes: Array,
+    opcode: Array,
+    arg0: Array,
+    arg1: Array,
+    row_ptr: Array,
+    row_arg: Array,
+    coef: Array,
+    const: Array,
+    bits: Array,
+    first_constant: int,
+    first_operation: int,
+    equal: Array,
+    table: Array,
+) -> int:
+    """Give each of the nodes, which come in ascending order, the first of them with the same value.
+
+    Args:
+        nodes: operations and constants.
+        coef, const: coefficients and constants of affine nodes, their bits as integers.
+        bits: constants likewise.
+        equal: ``equal[i]`` becomes one more than the representative of node ``i``; comes zeroed, which stands for the node
+            itself.
+        table: filled with -1, a power of two longer than twice the nodes.
+
+    Returns:
+        How many differ.
+    """
+    mask = np.uint64(table.size - 1)
+    distinct = 0
+    for k in range(nodes.size):
+        i = nodes[k]
+        code = opcode[i]
+        if code == BLACKBOX:
+            distinct += 1
+            continue
+        constant = i - first_constant if i < first_operation else -1
+        slot = _key(i, code, arg0, arg1, row_ptr, row_arg, bits, constant, equal) & mask
+        while True:
+            j = table[slot]
+            if j < 0:
+                table[slot] = i
+                equal[i] = i + 1
+                distinct += 1
+                break
+            if opcode[j] == code and (
+                bits[j - first_constant] == bits[constant]
+                if constant >= 0
+                else _same(i, j, code, arg0, arg1, row_ptr, row_arg, coef, const, equal)
+            ):
+                equal[i] = j + 1
+                break
+            slot = (slot + np.uint64(1)) & mask
+    return distinct
+
+
+@kernel
+def cones(
+    opcode: Array,
+    arg0: Array,
+    arg1: Array,
+    row_ptr: Array,
+    row_arg: Array,
+    first_operation: int,
+    roots: Array,
+    limit: int,
+    seen: Array,
+) -> Array:
+    """Operations below the roots and themselves, ascending; at most ``limit``.  ``seen`` comes zeroed."""
+    found = np.empty(limit, dtype=np.int32)
+    count = 0
+    for k in range(roots.size):
+        i = roots[k]
+        if i >= first_operation and not seen[i] and count < limit:
+            seen[i] = True
+            found[count] = i
+            count += 1
+    done = 0
+    while done < count:
+        i = found[done]
+        done += 1
+        nary = opcode[i] == AFFINE or opcode[i] == SELECT or opcode[i] == BLACKBOX
+        first = row_ptr[arg0[i]] if nary else 0
+        last = row_ptr[arg0[i] + 1] if nary else 2
+        for k in range(first, last):
+            a = row_arg[k] if nary else (arg0[i] if k == 0 else arg1[i])
+            if a >= first_operation and not seen[a] and count < limit:
+                seen[a] = True
+                found[count] = a
+                count += 1
+    heapsort(found[:count])
+    return found[:count]
