@@ -11,6 +11,7 @@ import numpy as np
 from sct_opt.ops import AFFINE, CONSTANT, INPUT, OPS, PARAMETER, SELECT
 from sct_opt.programs import cluster_kernels, table_kernels, walk_kernels
 from sct_opt.programs.distribute import distributed
+from sct_opt.programs.merge import merged
 from sct_opt.programs.split import MAX_CONE, MAX_TARGETS, Split, Walkable, operation_weights, split_outputs
 from sct_opt.tape import Tape
 
@@ -107,7 +108,7 @@ def discover(tape: Tape) -> Discovery:
     >>> [(p.instances, p.inputs.shape[0]) for p in found.programs]
     [(99, 2)]
     """
-    walk = distributed(tape)
+    walk = distributed(merged(tape))
     walked = _walked(walk, split_outputs(walk))
     odd = walked.odd_roots()
     if odd.size:

@@ -12,12 +12,13 @@ import numpy as np
 
 from sct_opt.ops import AFFINE, BLACKBOX, SELECT
 from sct_opt.programs import merge_kernels as kernels
-from sct_opt.tape import Tape
+from sct_opt.programs.split import WORTH_SHARING, operation_weights
+from sct_opt.tape import CallSite, Tape
 
 Array = np.ndarray[Any, Any]
 
-WORTH_MERGING = 0.85
-"""Share of different operations up to which equal ones are merged; chance repetitions only tie roots together."""
+WORTH_MERGING = 0.15
+"""Share of repeated work from which on it is merged; chance repetitions only tie roots together."""
 
 SMALL_TAPE = 300_000
 """Nodes up to which the share is counted, in a few milliseconds; beyond it is estimated."""
@@ -38,13 +39,14 @@ def merged(tape: Tape) -> Tape:
     (397, 299)
     """
     operations = tape.size - tape.first_operation
-    if operations == 0 or (operations > SMALL_TAPE and _sampled_share(tape) > WORTH_MERGING):
+    if operations == 0 or (operations > SMALL_TAPE and _sampled_share(tape) < WORTH_MERGING):
         return tape
     nodes = np.arange(tape.num_inputs + tape.num_parameters, tape.size, dtype=np.int32)
-    equal, distinct = _numbered(tape, nodes)
-    if distinct > WORTH_MERGING * nodes.size:
+    share, equal, cost = _numbered(tape, nodes)
+    if share < WORTH_MERGING:
         return tape
-    own = np.where(equal > 0, equal - 1, np.arange(tape.size, dtype=np.int32)).astype(np.int32)
+    # What is cheap stays where it is needed: as a value of its own it would only be a term with many targets.
+    own = np.where((equal > 0) & (cost >= WORTH_SHARING), equal - 1, np.arange(tape.size, dtype=np.int32))
     held = np.isin(tape.opcode, (AFFINE, SELECT, BLACKBOX))
     held[: tape.first_operation] = True  # what these hold is not a node
     changed = Tape(
@@ -55,18 +57,18 @@ def merged(tape: Tape) -> Tape:
         tape.parameters,
         tape.constants,
         tape.row_ptr,
-        own[tape.row_arg],
+        own[tape.row_arg].astype(np.int32),
         tape.row_coef,
         tape.row_const,
-        own[tape.outputs],
-        tape.sites,
+        own[tape.outputs].astype(np.int32),
+        tuple(CallSite(site.function, own[site.args], site.first) for site in tape.sites),
         tape.sources,
     )
     return changed.restrict(slice(None))
 
 
 def _sampled_share(tape: Tape) -> float:
-    """Share of different operations among those of some outputs in a row, at the start, in the middle and at the end."""
+    """Share of repeated work below some outputs in a row, at the start, in the middle and at the end."""
     shares = []
     for k in range(SAMPLES):
         first = (tape.num_outputs - SAMPLE_OUTPUTS) * k // (SAMPLES - 1)
@@ -82,15 +84,14 @@ def _sampled_share(tape: Tape) -> float:
             SAMPLE_NODES,
             np.zeros(tape.size, dtype=bool),
         )
-        if nodes.size:
-            shares.append(_numbered(tape, nodes)[1] / nodes.size)
-    return min(shares, default=1.0)
+        shares.append(_numbered(tape, nodes)[0])
+    return max(shares)
 
 
-def _numbered(tape: Tape, nodes: Array) -> tuple[Array, int]:
-    equal = np.zeros(tape.size, dtype=np.int32)
-    table = np.full(1 << int(2 * nodes.size).bit_length(), -1, dtype=np.int32)
-    distinct = kernels.number_values(
+def _numbered(tape: Tape, nodes: Array) -> tuple[float, Array, Array]:
+    """Share of repeated work, one more than the representative by node, and cost by node."""
+    equal, cost = np.zeros(tape.size, dtype=np.int32), np.zeros(tape.size, dtype=np.int32)
+    total, repeated = kernels.number_values(
         nodes,
         tape.opcode,
         tape.arg0,
@@ -102,7 +103,9 @@ def _numbered(tape: Tape, nodes: Array) -> tuple[Array, int]:
         tape.constants.view(np.int64),
         tape.num_inputs + tape.num_parameters,
         tape.first_operation,
+        operation_weights(),
         equal,
-        table,
+        cost,
+        np.full(1 << int(2 * nodes.size).bit_length(), -1, dtype=np.int32),
     )
-    return equal, distinct
+    return repeated / max(1, total), equal, cost

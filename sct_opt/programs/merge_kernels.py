@@ -7,15 +7,23 @@ from typing import Any
 import numpy as np
 
 from sct_opt.kernel import kernel
-from sct_opt.ops import ADD, AFFINE, BLACKBOX, MUL, SELECT
-from sct_opt.programs.split_kernels import heapsort
+from sct_opt.ops import AFFINE, BLACKBOX, SELECT
+from sct_opt.programs.split_kernels import ADD, MUL, SATURATED, heapsort
 
 Array = np.ndarray[Any, Any]
 
 
 @kernel
 def _key(
-    i: int, code: int, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, bits: Array, constant: int, equal: Array
+    i: int,
+    code: int,
+    arg0: Array,
+    arg1: Array,
+    row_ptr: Array,
+    row_arg: Array,
+    bits: Array,
+    constant: int,
+    equal: Array,
 ) -> np.uint64:
     """Hash of an operation on the representatives of its arguments, or of a constant."""
     h = (np.uint64(14695981039346656037) ^ np.uint64(code)) * np.uint64(1099511628211)
@@ -41,7 +49,16 @@ def _key(
 
 @kernel
 def _same(
-    i: int, j: int, code: int, arg0: Array, arg1: Array, row_ptr: Array, row_arg: Array, coef: Array, const: Array, equal: Array
+    i: int,
+    j: int,
+    code: int,
+    arg0: Array,
+    arg1: Array,
+    row_ptr: Array,
+    row_arg: Array,
+    coef: Array,
+    const: Array,
+    equal: Array,
 ) -> bool:
     """Whether two operations with this opcode have the same arguments; numbers are compared bit by bit."""
     if code == AFFINE or code == SELECT:
@@ -78,29 +95,38 @@ def number_values(
     bits: Array,
     first_constant: int,
     first_operation: int,
+    weight_by_code: Array,
     equal: Array,
+    cost: Array,
     table: Array,
-) -> int:
+) -> tuple[int, int]:
     """Give each of the nodes, which come in ascending order, the first of them with the same value.
 
-    Args:
-        nodes: operations and constants.
-        coef, const: coefficients and constants of affine nodes, their bits as integers.
-        bits: constants likewise.
-        equal: ``equal[i]`` becomes one more than the representative of node ``i``; comes zeroed, which stands for the node
-            itself.
-        table: filled with -1, a power of two longer than twice the nodes.
+    Coefficients ``coef``, constants ``const`` of affine nodes and constants of the tape, ``bits``, come as integers.
+    ``equal[i]`` becomes one more than the representative of node ``i``; it comes zeroed, which stands for the node itself.
+    ``cost`` becomes the weight of a node's expression written out as a tree; it comes zeroed.  ``table`` is filled with -1
+    and a power of two longer than twice the nodes.
 
     Returns:
-        How many differ.
+        The weight of all nodes, and of those that are there already.
     """
     mask = np.uint64(table.size - 1)
-    distinct = 0
+    total = 0
+    repeated = 0
     for k in range(nodes.size):
         i = nodes[k]
         code = opcode[i]
+        weight = weight_by_code[code]
+        total += weight
+        if i >= first_operation:
+            nary = code == AFFINE or code == SELECT or code == BLACKBOX
+            first = row_ptr[arg0[i]] if nary else 0
+            last = row_ptr[arg0[i] + 1] if nary else (1 if arg0[i] == arg1[i] else 2)
+            cost[i] = weight
+            for q in range(first, last):
+                a = row_arg[q] if nary else (arg0[i] if q == 0 else arg1[i])
+                cost[i] = min(cost[i] + cost[a], SATURATED)
         if code == BLACKBOX:
-            distinct += 1
             continue
         constant = i - first_constant if i < first_operation else -1
         slot = _key(i, code, arg0, arg1, row_ptr, row_arg, bits, constant, equal) & mask
@@ -109,7 +135,6 @@ def number_values(
             if j < 0:
                 table[slot] = i
                 equal[i] = i + 1
-                distinct += 1
                 break
             if opcode[j] == code and (
                 bits[j - first_constant] == bits[constant]
@@ -117,9 +142,10 @@ def number_values(
                 else _same(i, j, code, arg0, arg1, row_ptr, row_arg, coef, const, equal)
             ):
                 equal[i] = j + 1
+                repeated += weight
                 break
             slot = (slot + np.uint64(1)) & mask
-    return distinct
+    return total, repeated
 
 
 @kernel

@@ -22,10 +22,16 @@ MAX_CONE = 512
 """Operations that one root may have; larger ones are evaluated in compressed form."""
 
 MAX_TARGETS = 16
-"""Outputs that one root may be added to; more go through the compressed form's scatter."""
+"""Outputs that one root may be added to; for more it is evaluated once more, up to ``MAX_COPIES`` times."""
+
+MAX_COPIES = 4
+"""Beyond that its values go through the compressed form's scatter."""
 
 WORTH_SHARING = 8
 """Weighted operations from which on a term shared by several outputs is made a root of its own."""
+
+MAX_GROUP = 400
+"""Operations of units that share terms up to which a cluster is left to evaluate these terms once."""
 
 _CHEAP = {
     "add",
@@ -182,14 +188,15 @@ def split_outputs(walk: Walkable, forced: Array | None = None) -> Split:
             MAX_CONE - 1,
             MAX_TARGETS,
             WORTH_SHARING,
+            MAX_GROUP,
             units,
             *rest,
         )
     target_root, target_row, target_coef, linear_row, linear_input, linear_coef, constant = rest
-    dissolved = dissolved != 0
+    copied, target_root = _copied(units.size, target_root)
     return Split(
-        units,
-        dissolved,
+        units[copied],
+        dissolved[copied] != 0,
         target_root,
         target_row,
         target_coef,
@@ -198,3 +205,23 @@ def split_outputs(walk: Walkable, forced: Array | None = None) -> Split:
         linear_coef,
         constant,
     )
+
+
+def _copied(num_roots: int, target_root: Array) -> tuple[Array, Array]:
+    """Roots, those with more than ``MAX_TARGETS`` targets several times, and the root of each target among them."""
+    counts = np.bincount(target_root, minlength=num_roots)
+    large = counts[target_root] > MAX_TARGETS
+    large &= counts[target_root] <= MAX_COPIES * MAX_TARGETS
+    if not large.any():
+        return np.arange(num_roots), target_root
+    targets = np.flatnonzero(large)
+    targets = targets[np.argsort(target_root[targets], kind="stable")]
+    roots = target_root[targets]
+    starts = np.flatnonzero(np.append(True, roots[1:] != roots[:-1]))
+    rank = np.arange(targets.size) - np.repeat(starts, np.diff(np.append(starts, targets.size)))
+    # Each run of MAX_TARGETS targets but the first gets a copy of the root.
+    begins = (rank % MAX_TARGETS == 0) & (rank > 0)
+    copy = num_roots - 1 + np.cumsum(begins)
+    changed = target_root.copy()
+    changed[targets] = np.where(rank < MAX_TARGETS, roots, copy)
+    return np.concatenate([np.arange(num_roots), roots[begins]]), changed

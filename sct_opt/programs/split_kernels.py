@@ -438,6 +438,15 @@ def any_addend_shared(linear: Array, cost: Array, inner: Array, several: Array, 
 
 
 @kernel
+def _leader(parent: Array, u: int) -> int:
+    """The leader of a group of units, to which the way becomes shorter."""
+    while parent[u] != u:
+        parent[u] = parent[parent[u]]
+        u = parent[u]
+    return u
+
+
+@kernel
 def dissolve(
     opcode: Array,
     ptr: Array,
@@ -458,6 +467,7 @@ def dissolve(
     cap: int,
     max_targets: int,
     worth: int,
+    max_group: int,
     units: Array,
     target_unit: Array,
     target_row: Array,
@@ -470,7 +480,9 @@ def dissolve(
     """Dissolve units that share nonlinear addends into terms.
 
     A nonlinear term that several units contain as a plain addend, and that nothing needs in its inside, becomes a root of
-    its own with several targets; what contains it is dissolved into all of its terms.  So are units that are forced.
+    its own with several targets; what contains it is dissolved into all of its terms.  Not so if the units that share such
+    terms are a group of at most ``max_group`` operations: they will be one cluster, which evaluates them once anyway.  Units
+    that are forced are dissolved in any case.
 
     Returns:
         Roots (node ids), whether each stems from dissolving, targets (root, row, coef), linear entries (row, input,
@@ -487,7 +499,10 @@ def dissolve(
     stamp = 0
     count = np.zeros(size, dtype=np.int32)
     budget = 40 * size + 1000000
+    unit_ptr = np.zeros(num_units + 1, dtype=np.int64)
+    unit_terms = np.empty(4 * num_units + 16, dtype=np.int32)
     for u in range(num_units):
+        unit_ptr[u + 1] = unit_ptr[u]
         i = units[u]
         if i < first_operation or linear[i] == 0:
             count[i] += 1
@@ -515,8 +530,28 @@ def dissolve(
                 terms,
             )
             budget -= work + found
+            unit_terms = grown(unit_terms, unit_ptr[u] + found)
             for k in range(found):
                 count[terms[k]] += 1
+                unit_terms[unit_ptr[u] + k] = terms[k]
+            unit_ptr[u + 1] += found
+    # Units that share a term worth a root of its own form groups.
+    parent = np.empty(num_units, dtype=np.int32)
+    weight = np.empty(num_units, dtype=np.int64)
+    holder = np.empty(size, dtype=np.int32)
+    for u in range(num_units):
+        parent[u] = u
+        weight[u] = tree[units[u]]
+        for k in range(unit_ptr[u], unit_ptr[u + 1]):
+            holder[unit_terms[k]] = u
+    for u in range(num_units):
+        for k in range(unit_ptr[u], unit_ptr[u + 1]):
+            a = unit_terms[k]
+            if a >= first_operation and 2 <= count[a] <= max_targets and not inner[a] and cost[a] >= worth:
+                p, q = _leader(parent, u), _leader(parent, holder[a])
+                if p != q:
+                    parent[q] = p
+                    weight[p] += weight[q]
     start = np.zeros(num_units + 1, dtype=np.int64)
     for q in range(num_targets):
         start[target_unit[q] + 1] += 1
@@ -568,9 +603,16 @@ def dissolve(
             )
             budget -= work + found
             apart = forced[i]
+            large = weight[_leader(parent, u)] > max_group
             for k in range(found):
                 a = terms[k]
-                if a >= first_operation and 2 <= count[a] <= max_targets and not inner[a] and cost[a] >= worth:
+                if (
+                    large
+                    and a >= first_operation
+                    and 2 <= count[a] <= max_targets
+                    and not inner[a]
+                    and cost[a] >= worth
+                ):
                     apart = True
         elif count[i] >= 2:
             apart = True

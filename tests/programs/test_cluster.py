@@ -53,11 +53,11 @@ def test_equal_indices_make_another_program() -> None:
 
 def test_sharing_inside_an_instance_makes_another_program() -> None:
     builder = TapeBuilder()
-    x = builder.inputs(12)
+    x = builder.inputs(24)
     rows = []
     for i in range(12):
         first = builder.emit1(OPCODE["sin"], int(x[i]))
-        second = first if i % 3 == 2 else builder.emit1(OPCODE["sin"], int(x[i]))
+        second = first if i % 3 == 2 else builder.emit1(OPCODE["sin"], int(x[i + 12]))
         rows.append(builder.emit2(OPCODE["hypot"], first, second))
     found = discover(builder.freeze(rows))
     assert sorted(p.instances for p in found.programs) == [4, 8]
