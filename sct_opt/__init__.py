@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sct_opt.explanation import explain as explain
     from sct_opt.nlp import NLP as NLP
     from sct_opt.pattern import SparsityPattern as SparsityPattern
+    from sct_opt.programs import EngineOptions as EngineOptions
     from sct_opt.tracing import ifelse as ifelse
     from sct_opt.tracing import ignore_derivatives as ignore_derivatives
     from sct_opt.tracing import where as where
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "EngineOptions": "sct_opt.programs",
     "NLP": "sct_opt.nlp",
     "SctOptError": "sct_opt.errors",
     "SparseHessian": "sct_opt.api",
@@ -59,6 +61,7 @@ _DOORS = ("casadi", "pyomo")
 
 __all__ = [
     "NLP",
+    "EngineOptions",
     "SctOptError",
     "SparseHessian",
     "SparseJacobian",

@@ -22,6 +22,7 @@ from sct_opt.detection import (
 from sct_opt.errors import ProblemError, ShapeError
 from sct_opt.nlp import NLP
 from sct_opt.pattern import SparsityPattern
+from sct_opt.programs import EngineOptions
 from sct_opt.solvers import ipopt
 from sct_opt.solvers.result import Result
 from sct_opt.sweeps import evaluate_nodes
@@ -146,6 +147,7 @@ class SparseJacobian:
         f: Function of x (and `args`); returns a scalar, an array of any shape or a list.
         x: An input of the right shape.
         args: Further arguments of the function, constants to the trace.
+        engine: How derivatives are evaluated, by predicted cost if None.
 
     Examples:
         >>> J = SparseJacobian(lambda x: x[1:] * x[:-1], np.ones(4))
@@ -157,10 +159,12 @@ class SparseJacobian:
         2
     """
 
-    def __init__(self, f: Callable[..., Any], x: ArrayLike, args: tuple[Any, ...] = ()) -> None:
+    def __init__(
+        self, f: Callable[..., Any], x: ArrayLike, args: tuple[Any, ...] = (), engine: EngineOptions | None = None
+    ) -> None:
         point = _point(x)
         self.shape = point.shape
-        self._derivatives = Derivatives(trace_function(f, point, args=args).tape)
+        self._derivatives = Derivatives(trace_function(f, point, args=args).tape, options=engine)
 
     @property
     def pattern(self) -> SparsityPattern:
@@ -198,6 +202,7 @@ class SparseHessian:
         f: Function of x (and `args`) that returns a scalar.
         x: An input of the right shape.
         args: Further arguments of the function, constants to the trace.
+        engine: How derivatives are evaluated, by predicted cost if None.
 
     Examples:
         >>> H = SparseHessian(lambda x: np.sum(x[1:] * x[:-1] ** 2), np.ones(3))
@@ -209,10 +214,12 @@ class SparseHessian:
         (array([ 4., 13.,  4.]), array([4., 2., 0.]))
     """
 
-    def __init__(self, f: Callable[..., Any], x: ArrayLike, args: tuple[Any, ...] = ()) -> None:
+    def __init__(
+        self, f: Callable[..., Any], x: ArrayLike, args: tuple[Any, ...] = (), engine: EngineOptions | None = None
+    ) -> None:
         point = _point(x)
         self.shape = point.shape
-        self._derivatives = Derivatives(trace_function(f, point, args=args).tape)
+        self._derivatives = Derivatives(trace_function(f, point, args=args).tape, options=engine)
         _require_scalar(self._derivatives.tape, f)
 
     @property

@@ -103,6 +103,14 @@ class CompressedDerivatives:
 
         return color(self.hessian_pattern, structure="symmetric")
 
+    def report(self) -> str:
+        """Size and colors, which are found if they are not known yet."""
+        jacobian, hessian = self.jacobian_coloring, self.hessian_coloring
+        return (
+            f"compressed form: {self.tape.num_outputs} outputs, {self.tape.size} nodes, "
+            f"{jacobian.num_colors} colors of the Jacobian, {hessian.num_colors} colors of the Hessian"
+        )
+
     # -- evaluation ----------------------------------------------------------------------------------------------
 
     def values(self, x: Array) -> Array:

@@ -14,7 +14,8 @@ from sct_opt.machine_code import UnavailableError
 from sct_opt.pattern import SparsityPattern
 from sct_opt.programs import table_kernels
 from sct_opt.programs.derive import TooLargeError
-from sct_opt.programs.engine import Engine, Mode, Runner
+from sct_opt.programs.engine import Engine, Runner
+from sct_opt.programs.options import EngineOptions
 from sct_opt.tape import Tape
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ class Derivatives:
         tape: the tape.
         jacobian_pattern: pattern of the Jacobian if it is already known (``num_outputs x num_inputs``).
         hessian_pattern: pattern of the Hessian of any weighted sum of the outputs, full symmetric.
-        mode: ``"auto"`` picks by predicted cost, ``"programs"`` compiles whatever can be, ``"compressed"`` nothing.
-        strict: scalar libm functions throughout, instead of vector functions that are good to 4 ulp.
+        options: what to compile and how to run it, by predicted cost if None.
 
     >>> from sct_opt.ops import OPCODE
     >>> from sct_opt.tape import TapeBuilder
@@ -57,12 +57,10 @@ class Derivatives:
         tape: Tape,
         jacobian_pattern: SparsityPattern | None = None,
         hessian_pattern: SparsityPattern | None = None,
-        mode: Mode = "auto",
-        strict: bool = False,
+        options: EngineOptions | None = None,
     ) -> None:
         self.tape = tape
-        self.mode = mode
-        self.strict = strict
+        self.options = EngineOptions() if options is None else options
         self._parameters = tape.parameters.copy()
         self._given = (jacobian_pattern, hessian_pattern)
         self._runners: dict[tuple[int, int, bool] | None, Runner | None] = {}
@@ -74,9 +72,9 @@ class Derivatives:
     @cached_property
     def _engine(self) -> Engine | None:
         """The programs; None if there are none, and everything is evaluated in compressed form."""
-        if self.mode == "compressed":
+        if self.options.mode == "compressed":
             return None
-        engine = Engine(self.tape, CompressedDerivatives, self._parameters, self.mode, self.strict)
+        engine = Engine(self.tape, CompressedDerivatives, self._parameters, self.options)
         return engine if engine.blocks or engine.leftover is None else None
 
     @property
@@ -100,7 +98,7 @@ class Derivatives:
     def report(self) -> str:
         """What evaluates these derivatives: programs, their instances, what is left to the compressed form."""
         if self._engine is None:
-            return f"compressed: {self.tape.num_outputs} outputs, {self.tape.size} nodes"
+            return self._compressed.report()
         return self._engine.report()
 
     # -- structure ---------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from sct_opt.errors import ProblemError, ShapeError
 from sct_opt.ops import AFFINE, BLACKBOX, OPS, SELECT
 from sct_opt.parameters import Names, Parameters, indexed_names
 from sct_opt.pattern import SparsityPattern
+from sct_opt.programs import EngineOptions
 from sct_opt.sweeps import evaluate_nodes
 from sct_opt.tape import Tape
 
@@ -154,6 +155,7 @@ class NLP:
         self._names = {"variable": variable_names, "constraint": constraint_names}
         self._parameters = Parameters(tape.parameters, parameter_names)
         self._weights = np.zeros(tape.num_outputs)
+        self._engine = EngineOptions()
         self.x0, self.lb, self.ub, self.cl, self.cu = x0, lb, ub, cl, cu
         self.check()
 
@@ -215,7 +217,20 @@ class NLP:
 
     @cached_property
     def _lagrangian(self) -> Derivatives:
-        return Derivatives(self.tape)
+        return Derivatives(self.tape, options=self._engine)
+
+    @property
+    def engine(self) -> EngineOptions:
+        """How derivatives are evaluated; assign `EngineOptions` to choose, and programs are found anew."""
+        return self._engine
+
+    @engine.setter
+    def engine(self, options: EngineOptions) -> None:
+        if not isinstance(options, EngineOptions):
+            raise ProblemError(f"engine must be sct_opt.EngineOptions, not {options!r:.80}")
+        self._engine = options
+        for part in ("_objective", "_constraints", "_lagrangian"):
+            self.__dict__.pop(part, None)
 
     def _current(self, derivatives: _D) -> _D:
         if self._parameters.values.size:

@@ -10,6 +10,7 @@ import sct_opt
 HEAVY = ("numba", "llvmlite", "casadi", "pyomo", "cyipopt", "scipy.optimize", "matplotlib")
 
 PUBLIC = {
+    "EngineOptions",
     "NLP",
     "SctOptError",
     "SparseHessian",
@@ -73,3 +74,26 @@ def test_unknown_names():
 
 def test_version():
     assert sct_opt.__version__.count(".") == 2
+
+
+@pytest.mark.parametrize("backend", ["cyipopt", "ctypes"])
+def test_solving_needs_neither_numba_nor_scipy(backend):
+    script = (
+        "import numpy as np, sct_opt as so\n"
+        "nlp = so.from_callables(lambda x: np.sum((x - 1) ** 4), np.zeros(50), lambda x: x[1:] * x[:-1],"
+        " constraint_bounds=(None, 0.5))\n"
+        f"assert so.solve(nlp, backend={backend!r}).success"
+    )
+    modules_after(script)  # compiles kernels if need be
+    loaded = modules_after(script)
+    assert not {name.partition(".")[0] for name in loaded} & {"numba", "scipy", "matplotlib", "pyomo"}
+
+
+def test_cyipopt_is_whole_after_a_solve():
+    modules_after(
+        "import sct_opt as so\n"
+        "so.solve(so.from_callables(lambda x: x[0] ** 2, [1.0]))\n"
+        "import cyipopt\n"
+        "from cyipopt.ipopt_wrapper import Problem\n"
+        "assert cyipopt.Problem is Problem and callable(cyipopt.minimize_ipopt)"
+    )

@@ -6,6 +6,7 @@ expressions (`graph`, `derive`) and compiled (`codegen`) into kernels that fill 
 `engine`).  What does not repeat is left to the compressed form (`leftover`).
 """
 
-from sct_opt.programs.engine import Engine, Mode, Runner
+from sct_opt.programs.engine import Engine, Runner
+from sct_opt.programs.options import EngineOptions, Mode
 
-__all__ = ["Engine", "Mode", "Runner"]
+__all__ = ["Engine", "EngineOptions", "Mode", "Runner"]

@@ -24,6 +24,7 @@ from sct_opt.machine_code import UnavailableError
 from sct_opt.ops import OPS
 from sct_opt.programs import table_kernels
 from sct_opt.programs.graph import BOOLEAN, Graph
+from sct_opt.programs.parallel import Adds, Range, schedule
 
 Array = np.ndarray[Any, Any]
 
@@ -33,6 +34,9 @@ TABLES = ("x", "p", "w", "d", "position")
 QUICK_WORK = 4_000_000
 """Instructions per evaluation up to which LLVM does not optimise: measured, its code is 5 to 15 % slower then, for a
 fifth of the time to compile, because expressions are hash-consed and vectors explicit already."""
+
+CALL = 40
+"""Instructions that run in the time of a call into libmvec."""
 
 _INTRINSICS = {"fabs", "sqrt", "floor", "ceil", "trunc", "rint", "copysign"}
 _COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
@@ -59,6 +63,7 @@ class Kernel:
         tables: index tables ``(columns, instances)`` of the leaves ``x``, ``p``, ``w``, and numbers ``d``.
         data_column: row of the table of numbers for each leaf ``d``.
         check: report whether some value is not finite.
+        nowhere: the position that stands for nothing.
     """
 
     graph: Graph
@@ -67,6 +72,7 @@ class Kernel:
     tables: dict[str, Array]
     data_column: dict[int, int]
     check: bool
+    nowhere: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +144,34 @@ class Compiled:
     Args:
         kernels: what to compile.
         strict: use libm lane by lane even where libmvec has a function.
+        threads: how many may run at the same time, where that pays.
+
+    Attributes:
+        work: instructions per evaluation, calls weighted.
+        parts: how many threads are used.
     """
 
-    def __init__(self, kernels: Sequence[Kernel], strict: bool = False) -> None:
+    def __init__(self, kernels: Sequence[Kernel], strict: bool = False, threads: int = 1) -> None:
         machine = target()
         if machine is None:
             raise UnavailableError("llvmlite")
         declarations: dict[str, str] = {}
         writers = [_Writer(kernel, f"kernel{k}", machine, strict, declarations) for k, kernel in enumerate(kernels)]
         texts = [writer.text() for writer in writers]
-        work = sum(writer.instructions * -(-writer.kernel.instances // writer.width) for writer in writers)
-        lines = [f'target triple = "{machine.triple}"', *declarations.values(), *texts, *_driver(len(kernels))]
+        self.work = sum(writer.work for writer in writers)
+        scheduled = schedule([writer.adds() for writer in writers], threads) if threads > 1 else None
+        self.parts = 1
+        if scheduled is None:
+            driver = _driver([[(0, kernel.instances)] for kernel in kernels])
+        else:
+            self.parts = len(scheduled[0])
+            driver = _parallel_driver(*scheduled)
+            declarations |= _PTHREADS
+        lines = [f'target triple = "{machine.triple}"', *declarations.values(), *texts, *driver]
         lines.append('attributes #0 = { nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" }')
         externals = [name for name in declarations if not name.startswith("llvm.")]
-        self._code = machine_code.program("\n".join(lines), 2 if work > QUICK_WORK else 0, externals)
+        instructions = sum(writer.instructions * -(-writer.kernel.instances // writer.width) for writer in writers)
+        self._code = machine_code.program("\n".join(lines), 2 if instructions > QUICK_WORK else 0, externals)
         pointers = [ctypes.c_void_p] * 5
         self.run = ctypes.CFUNCTYPE(ctypes.c_int, *pointers)(self._code.address("run"))
         # tables are referred to by address: keep them
@@ -160,17 +180,90 @@ class Compiled:
         self.context = int(self._context.ctypes.data)
 
 
-def _driver(count: int) -> list[str]:
-    lines = ["define i32 @run(ptr %ctx, ptr %x, ptr %p, ptr %w, ptr %out) #0 {"]
+_PTHREADS = {
+    "pthread_create": "declare i32 @pthread_create(ptr, ptr, ptr, ptr)",
+    "pthread_join": "declare i32 @pthread_join(i64, ptr)",
+}
+
+
+def _calls(ranges: Sequence[Sequence[Range]], name: str) -> tuple[list[str], str]:
+    """Calls of all kernels for some ranges of their instances, and the value that is not zero if a result is not finite."""
+    lines = []
     flag = "0"
-    for k in range(count):
-        lines += [
-            f"  %c{k} = getelementptr i64, ptr %ctx, i64 {k * len(TABLES)}",
-            f"  %r{k} = call i32 @kernel{k}(ptr %c{k}, ptr %x, ptr %p, ptr %w, ptr %out)",
-            f"  %f{k} = or i32 {flag}, %r{k}",
+    for k, own in enumerate(ranges):
+        lines.append(f"  %{name}_c{k} = getelementptr i64, ptr %ctx, i64 {k * len(TABLES)}")
+        for start, stop in own:
+            if start < stop:
+                call = f"%{name}_r{k}_{start}"
+                lines += [
+                    f"  {call} = call i32 @kernel{k}(ptr %{name}_c{k}, ptr %x, ptr %p, ptr %w, ptr %out, i64 {start}, i64 {stop})",
+                    f"  %{name}_f{k}_{start} = or i32 {flag}, {call}",
+                ]
+                flag = f"%{name}_f{k}_{start}"
+    return lines, flag
+
+
+def _driver(ranges: Sequence[Sequence[Range]]) -> list[str]:
+    lines, flag = _calls(ranges, "all")
+    return ["define i32 @run(ptr %ctx, ptr %x, ptr %p, ptr %w, ptr %out) #0 {", *lines, f"  ret i32 {flag}", "}"]
+
+
+def _parallel_driver(parts: Sequence[Sequence[Range]], seams: Sequence[Sequence[Range]]) -> list[str]:
+    """A driver that runs a part in each thread, the first in its own, and the seams when all are done.
+
+    Threads live no longer than the evaluation: starting one takes 15 us, and nothing has to be known of forks, pools or
+    interpreters.  Where none can be started its part runs here.
+    """
+    names = ("ctx", "x", "p", "w", "out")
+    functions: list[str] = []
+    begin: list[str] = []
+    end: list[str] = []
+    flags = []
+    for j in range(1, len(parts)):
+        lines, flag = _calls([[own] for own in parts[j]], "part")
+        functions += [f"define internal ptr @part{j}(ptr %args) #0 {{"]
+        for k, name in enumerate(names):
+            functions += [f"  %q{k} = getelementptr i64, ptr %args, i64 {k}", f"  %{name} = load ptr, ptr %q{k}"]
+        functions += [
+            *lines,
+            "  %answer = getelementptr i64, ptr %args, i64 5",
+            f"  store i32 {flag}, ptr %answer",
+            "  ret ptr null",
+            "}",
         ]
-        flag = f"%f{k}"
-    return [*lines, f"  ret i32 {flag}", "}"]
+        begin += [f"  %args{j} = alloca [6 x i64]", f"  %thread{j} = alloca i64"]
+        for k, name in enumerate(names):
+            begin += [f"  %p{j}_{k} = getelementptr i64, ptr %args{j}, i64 {k}", f"  store ptr %{name}, ptr %p{j}_{k}"]
+        begin += [
+            f"  %created{j} = call i32 @pthread_create(ptr %thread{j}, ptr null, ptr @part{j}, ptr %args{j})",
+            f"  %none{j} = icmp ne i32 %created{j}, 0",
+            f"  br i1 %none{j}, label %here{j}, label %started{j}",
+            f"here{j}:",
+            f"  %ignored{j} = call ptr @part{j}(ptr %args{j})",
+            f"  br label %started{j}",
+            f"started{j}:",
+        ]
+        end += [
+            f"  br i1 %none{j}, label %joined{j}, label %join{j}",
+            f"join{j}:",
+            f"  %id{j} = load i64, ptr %thread{j}",
+            f"  %done{j} = call i32 @pthread_join(i64 %id{j}, ptr null)",
+            f"  br label %joined{j}",
+            f"joined{j}:",
+            f"  %answer{j} = getelementptr i64, ptr %args{j}, i64 5",
+            f"  %flag{j} = load i32, ptr %answer{j}",
+        ]
+        flags.append(f"%flag{j}")
+    own, own_flag = _calls([[mine] for mine in parts[0]], "own")
+    last, last_flag = _calls(seams, "seam")
+    total = own_flag
+    for k, other in enumerate([*flags, last_flag]):
+        last.append(f"  %sum{k} = or i32 {total}, {other}")
+        total = f"%sum{k}"
+    return [
+        *functions, "define i32 @run(ptr %ctx, ptr %x, ptr %p, ptr %w, ptr %out) #0 {",
+        *begin, *own, *end, *last, f"  ret i32 {total}", "}",
+    ]  # fmt: skip
 
 
 def _steps(table: Array) -> list[int]:
@@ -195,10 +288,28 @@ class _Writer:
         self.names: dict[int, str] = {}
         self.fresh = 0
         self.instructions = 0
+        self.calls = 0
         kernel.tables["position"] = np.array([output.positions for output in kernel.outputs], dtype=np.int32).reshape(
             len(kernel.outputs), kernel.instances
         )
         self.steps = {kind: _steps(np.ascontiguousarray(kernel.tables[kind])) for kind in ("x", "p", "w", "position")}
+
+    @property
+    def work(self) -> int:
+        """Instructions of all instances, a call of a function counted as ``CALL``; each takes 0.2 to 0.35 ns."""
+        return (self.instructions + CALL * self.calls) * -(-self.kernel.instances // self.width)
+
+    def adds(self) -> Adds:
+        """What has to be known to run instances at the same time."""
+        adding = [e for e, output in enumerate(self.kernel.outputs) if output.add]
+        return Adds(
+            self.kernel.instances,
+            self.width,
+            self.work,
+            np.ascontiguousarray(self.kernel.tables["position"][adding]),
+            self.kernel.nowhere,
+            self.kernel.instances > 1 and any(self.steps["position"][e] == 0 for e in adding),
+        )
 
     def new(self) -> str:
         self.fresh += 1
@@ -232,9 +343,12 @@ class _Writer:
         if kernel.check:
             self._check()
         self.instructions = len(self.body)
+        self.calls = sum(" call " in line and "@llvm." not in line for line in self.body)
         index = [
-            f"define internal i32 @{self.name}(ptr noalias %ctx, ptr noalias %x, ptr noalias %p, ptr noalias %w, ptr noalias %out) #0 {{",
+            f"define internal i32 @{self.name}(ptr noalias %ctx, ptr noalias %x, ptr noalias %p, ptr noalias %w, ptr noalias %out, "
+            "i64 %start, i64 %stop) #0 {",
             "entry:",
+            f"  %last = sub i64 %stop, {width}",
         ]
         for k, table in enumerate(TABLES):
             index += [f"  %q{k} = getelementptr i64, ptr %ctx, i64 {k}", f"  %table_{table} = load ptr, ptr %q{k}"]
@@ -243,15 +357,15 @@ class _Writer:
         index += self.head
         index += ["  br label %loop", "loop:"]
         last = "%lanes_done" if lanes and width > 1 else "%loop"
-        index.append(f"  %k = phi i64 [ 0, %entry ], [ %next, {last} ]")
+        index.append(f"  %k = phi i64 [ %start, %entry ], [ %next, {last} ]")
         for e in totals:
             index.append(f"  %sum{e} = phi {self.type} [ {self.literal(0.0)}, %entry ], [ %newsum{e}, {last} ]")
         if kernel.check:
             index.append(f"  %finite = phi {self.type} [ {self.literal(0.0)}, %entry ], [ %newfinite, {last} ]")
         index += [
             "  %next = add i64 %k, " + str(width),
-            f"  %late = icmp sgt i64 %k, {kernel.instances - width}",
-            f"  %kk = select i1 %late, i64 {kernel.instances - width}, i64 %k",
+            "  %late = icmp sgt i64 %k, %last",
+            "  %kk = select i1 %late, i64 %last, i64 %k",
             "  %first = sub i64 %k, %kk",
         ]
         if width > 1 and (totals or any(outputs[e].add for e in vector)):
@@ -265,7 +379,7 @@ class _Writer:
         if lanes and width > 1:
             index += self._lane_loop(lanes)
         index += [
-            f"  %more = icmp slt i64 %next, {kernel.instances}",
+            "  %more = icmp slt i64 %next, %stop",
             "  br i1 %more, label %loop, label %done",
             "done:",
         ]

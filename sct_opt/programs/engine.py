@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from sct_opt.programs.cluster import Discovery, Program, discover
 from sct_opt.programs.codegen import Compiled, target
 from sct_opt.programs.derive import TooLargeError
 from sct_opt.programs.leftover import Compressed, Leftover, restricted_inputs, with_outputs
+from sct_opt.programs.options import EngineOptions
+from sct_opt.programs.parallel import available
 from sct_opt.programs.plan import (
     Assembly,
     Block,
@@ -28,8 +30,6 @@ from sct_opt.programs.plan import (
 from sct_opt.tape import Tape
 
 Array = np.ndarray[Any, Any]
-Mode = Literal["auto", "programs", "compressed"]
-
 MAX_OPERATIONS = 4000
 """Operations of all programs together that mode ``"auto"`` compiles; compiling takes about 0.2 ms each."""
 
@@ -56,14 +56,19 @@ class Runner:
         num_inputs: length of ``x``.
         num_weights: number of outputs, the length of the weights.
         parameters: the parameters, changed in place by their owner.
-        strict: libm throughout.
+        options: libm throughout or not, and how many threads.
     """
 
-    def __init__(self, task: Task, num_inputs: int, num_weights: int, parameters: Array, strict: bool) -> None:
+    def __init__(
+        self, task: Task, num_inputs: int, num_weights: int, parameters: Array, options: EngineOptions
+    ) -> None:
         self.task = task
         start = time.perf_counter()
-        self._code = Compiled(task.kernels, strict) if task.kernels else None
+        threads = available() if options.threads is None else options.threads
+        self._code = Compiled(task.kernels, options.strict, threads) if task.kernels else None
         self.seconds = time.perf_counter() - start
+        work, parts = (self._code.work, self._code.parts) if self._code is not None else (0, 1)
+        self.work = f"work {work} for {task.size} entries in {parts} thread{'s' if parts > 1 else ''}"
         self._parameters = parameters
         self._p = _address(parameters)
         # One weight more than there are outputs: that of missing targets.
@@ -125,8 +130,7 @@ class Engine:
         tape: the tape.
         compressed: makes the compressed form of a tape, for what does not repeat.
         parameters: values of the parameters, which their owner changes in place.
-        mode: ``"programs"`` compiles all programs, ``"compressed"`` none, ``"auto"`` those that pay.
-        strict: libm throughout, instead of vector functions that are good to 4 ulp.
+        options: what to compile and how to run it.
     """
 
     def __init__(
@@ -134,15 +138,14 @@ class Engine:
         tape: Tape,
         compressed: Callable[[Tape], Compressed],
         parameters: Array,
-        mode: Mode = "auto",
-        strict: bool = False,
+        options: EngineOptions | None = None,
     ) -> None:
         self.tape = tape
-        self.mode = mode
-        self.strict = strict
+        self.options = EngineOptions() if options is None else options
         self.parameters = parameters
         self._make_compressed = compressed
         self.seconds: dict[str, float] = {}
+        self.work: dict[str, str] = {}
         start = time.perf_counter()
         self.found: Discovery = discover(tape)
         self._choose()
@@ -151,17 +154,24 @@ class Engine:
     def _choose(self) -> None:
         """Compile those programs first that have most instances, as long as compiling takes no more than a second or so."""
         chosen, rest = [], [self.found.leftover]
+        self.refused: list[tuple[Program, str]] = []
         operations = 0
         lone = 0
         for program in self.found.programs:
             operations += program.operations
             lone += program.operations if program.instances <= LONE else 0
             fits = operations <= MAX_OPERATIONS and (program.instances > LONE or lone <= MAX_LONE_OPERATIONS)
-            block = self._block(program) if (fits or self.mode == "programs") and target() is not None else None
-            if block is None:
-                rest.append(program.root_ids.ravel())
+            if target() is None:
+                reason = "no compiler"
+            elif not fits and self.options.mode != "programs":
+                reason = "takes longer to compile than it saves"
+            elif (block := self._block(program)) is None:
+                reason = "its derivatives are too large to compile"
             else:
                 chosen.append(block)
+                continue
+            rest.append(program.root_ids.ravel())
+            self.refused.append((program, reason))
         self.blocks = chosen
         self._leftover_roots = np.concatenate(rest)
 
@@ -267,7 +277,7 @@ class Engine:
             order = np.argsort(rows, kind="stable")
             indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=size))])
             task.linear = (indptr, split.linear_input[mine][order], split.linear_coef[mine][order])
-        return self._runner("values", task)
+        return self._runner("values", task, start, stop)
 
     def jacobian_task(self, start: int, stop: int) -> Runner:
         """Values of the Jacobian's rows ``start … stop-1`` in CSR order."""
@@ -289,7 +299,8 @@ class Engine:
             entry, _, coef = self.leftover.expanded(self.leftover.derivatives.jacobian_pattern.coo()[0])
             keep = (assembly.leftover >= first) & (assembly.leftover < last)
             leftover = (assembly.leftover[keep] - np.int32(first), coef[keep], entry[keep])
-        return self._runner("jacobian", make_task(last - first, contributions, constants, leftover, check=True))
+        task = make_task(last - first, contributions, constants, leftover, check=True)
+        return self._runner("jacobian", task, start, stop)
 
     def hessian_task(self) -> Runner:
         """Values of the lower triangle of the Hessian of a weighted sum of the outputs in CSR order."""
@@ -307,7 +318,8 @@ class Engine:
         if self.leftover is not None:
             count = assembly.leftover.size
             leftover = (assembly.leftover, np.ones(count), np.arange(count))
-        return self._runner("hessian", make_task(size, contributions, [], leftover, check=True))
+        task = make_task(size, contributions, [], leftover, check=True)
+        return self._runner("hessian", task, 0, self.tape.num_outputs)
 
     def add_leftover(self, task: Task, out: Array, evaluate: Callable[[Compressed, Array], Array], x: Array) -> None:
         """Add what the compressed form contributes to a result."""
@@ -330,24 +342,32 @@ class Engine:
         return part
 
     def report(self) -> str:
-        """Programs with their instances, operations and compile times, one per line."""
+        """Programs and what evaluates each, the compressed form of the rest, and the work of what has been compiled."""
         nodes = self.tape.size - self.tape.first_operation
         lines = [
             f"{len(self.blocks)} programs for {sum(block.program.root_ids.size for block in self.blocks)} terms, "
             f"{self._leftover_roots.size} terms in compressed form; {self.found.total_nodes / max(1, nodes):.2f} operations evaluated per operation of the tape"
         ]
         lines += [
-            f"  {block.program.instances} x {block.program.operations} operations, {block.program.inputs.shape[0]} inputs, "
-            f"{len(block.program.roots)} roots, {len(block.jacobian_entries)} first and {len(block.hessian_entries)} second partials"
+            f"  {_size(block.program)}, {len(block.jacobian_entries)} first and {len(block.hessian_entries)} second partials: compiled"
             for block in self.blocks
         ]
+        lines += [f"  {_size(program)}: compressed, {reason}" for program, reason in self.refused]
+        if self.leftover is not None:
+            lines.append(f"  {self.leftover.derivatives.report()}")
+        lines += [f"  {name}: {work}" for name, work in self.work.items()]
         lines.append("  " + ", ".join(f"{name} {1e3 * seconds:.1f} ms" for name, seconds in self.seconds.items()))
         return "\n".join(lines)
 
-    def _runner(self, what: str, task: Task) -> Runner:
-        runner = Runner(task, self.tape.num_inputs, self.tape.num_outputs, self.parameters, self.strict)
+    def _runner(self, what: str, task: Task, start: int, stop: int) -> Runner:
+        runner = Runner(task, self.tape.num_inputs, self.tape.num_outputs, self.parameters, self.options)
         self.seconds[f"compile {what}"] = self.seconds.get(f"compile {what}", 0.0) + runner.seconds
+        self.work[f"{what} of {stop - start} outputs from {start} on"] = runner.work
         return runner
+
+
+def _size(program: Program) -> str:
+    return f"{program.instances} x {program.operations} operations, {program.inputs.shape[0]} inputs, {len(program.roots)} roots"
 
 
 def _moved(positions: Array, first: int, last: int) -> Array | None:

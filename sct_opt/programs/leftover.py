@@ -38,6 +38,9 @@ class Compressed(Protocol):
     def hessian_values(self, x: Array, weights: Array) -> Array:
         """Lower triangle of the Hessian in CSR order."""
 
+    def report(self) -> str:
+        """Size and colors."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leftover:

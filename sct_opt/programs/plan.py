@@ -97,10 +97,10 @@ class Block:
                 values[i] = _evaluate(name, [values[a] for a in args])
         return np.broadcast_to(np.asarray(values[node], dtype=float), (self.program.instances,))
 
-    def kernel(self, outputs: list[Output], check: bool) -> Kernel:
-        """A kernel of this program."""
+    def kernel(self, outputs: list[Output], check: bool, nowhere: int) -> Kernel:
+        """A kernel of this program; the position ``nowhere`` stands for nothing."""
         tables = {"x": self.program.inputs, "p": self.program.parameters, "w": self.program.target_row, "d": self.data}
-        return Kernel(self.graph, self.program.instances, outputs, tables, self._data_column, check)
+        return Kernel(self.graph, self.program.instances, outputs, tables, self._data_column, check, nowhere)
 
 
 _PRIMITIVES = {
@@ -189,7 +189,7 @@ def make_task(
         stored += sum(
             int(np.count_nonzero(item.positions != size)) for item, lone in zip(items, alone, strict=True) if lone
         )
-        kernels.append(block.kernel(outputs, check))
+        kernels.append(block.kernel(outputs, check, size))
     return Task(size, None if stored == size else template, kernels, leftover)
 
 

@@ -10,7 +10,7 @@ import pytest
 from sct_opt.compressed import CompressedDerivatives
 from sct_opt.derivatives import Derivatives
 from sct_opt.ops import FIRST_SPECIAL, OPCODE, OPS
-from sct_opt.programs import codegen
+from sct_opt.programs import EngineOptions, codegen
 from sct_opt.tape import Tape, TapeBuilder
 from tests.programs.problems import cart_pole, luksan_vlcek
 
@@ -42,13 +42,13 @@ def test_operators_give_numpys_values_at_special_points(code: int, strict: bool)
     columns = x.reshape(OPS[code].arity, -1)
     with np.errstate(all="ignore"):
         expected = np.asarray(OPS[code].evaluate(*columns), dtype=float)
-    agree(Derivatives(tape, mode="programs", strict=strict).values(x), expected)
+    agree(Derivatives(tape, options=EngineOptions(mode="programs", strict=strict)).values(x), expected)
 
 
 @pytest.mark.parametrize("code", OPERATORS, ids=lambda code: OPS[code].name)
 def test_partials_at_special_points_are_those_of_the_sweeps(code: int) -> None:
     tape, x = elementwise(code)
-    d, reference = Derivatives(tape, mode="programs"), CompressedDerivatives(tape)
+    d, reference = Derivatives(tape, options=EngineOptions(mode="programs")), CompressedDerivatives(tape)
     w = np.ones(tape.num_outputs)
     agree(d.jacobian_values(x), reference.jacobian_values(x))
     agree(d.hessian_values(x, w), reference.hessian_values(x, w))
@@ -66,7 +66,7 @@ def test_any_width_and_any_number_of_instances(width: int, vector_math: bool, mo
         codegen, "target", lambda: dataclasses.replace(machine, width=width, vector_functions=functions)
     )
     for tape, x in [luksan_vlcek(n) for n in (3, 4, 6, 9, 10, 11, 19, 40)] + [cart_pole(n) for n in (1, 2, 5, 9)]:
-        d, reference = Derivatives(tape, mode="programs"), CompressedDerivatives(tape)
+        d, reference = Derivatives(tape, options=EngineOptions(mode="programs")), CompressedDerivatives(tape)
         w = np.random.default_rng(0).standard_normal(tape.num_outputs)
         np.testing.assert_allclose(d.values(x), reference.values(x), rtol=1e-12, atol=1e-13)
         np.testing.assert_allclose(d.jacobian_values(x), reference.jacobian_values(x), rtol=1e-12, atol=1e-13)
@@ -75,9 +75,11 @@ def test_any_width_and_any_number_of_instances(width: int, vector_math: bool, mo
 
 def test_optimised_code_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     tape, x = cart_pole(40, free_time=True, hermite_simpson=True)
-    plain = Derivatives(tape, mode="programs").jacobian_values(x)
+    plain = Derivatives(tape, options=EngineOptions(mode="programs")).jacobian_values(x)
     monkeypatch.setattr(codegen, "QUICK_WORK", 0)
-    np.testing.assert_allclose(Derivatives(tape, mode="programs").jacobian_values(x), plain, rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(
+        Derivatives(tape, options=EngineOptions(mode="programs")).jacobian_values(x), plain, rtol=1e-14, atol=1e-15
+    )
 
 
 def test_special_functions_are_called_lane_by_lane() -> None:
@@ -85,7 +87,7 @@ def test_special_functions_are_called_lane_by_lane() -> None:
     x = builder.inputs(11)
     tape = builder.freeze(builder.binary(OPCODE["mul"], builder.unary(OPCODE["gammaln"], x), x))
     point = np.linspace(0.5, 6.0, 11)
-    d, reference = Derivatives(tape, mode="programs"), CompressedDerivatives(tape)
+    d, reference = Derivatives(tape, options=EngineOptions(mode="programs")), CompressedDerivatives(tape)
     assert "1 programs" in d.report()
     np.testing.assert_allclose(d.jacobian_values(point), reference.jacobian_values(point), rtol=1e-14)
     np.testing.assert_allclose(

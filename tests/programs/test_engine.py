@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from sct_opt.compressed import CompressedDerivatives
 from sct_opt.derivatives import Derivatives
 from sct_opt.ops import OPCODE
-from sct_opt.programs import Mode
+from sct_opt.programs import EngineOptions, Mode
 from sct_opt.programs import engine as engine_module
 from sct_opt.tape import Tape, TapeBuilder
 from tests.programs.problems import cart_pole, diffusion, luksan_vlcek, luksan_vlcek_loop
@@ -55,14 +55,14 @@ def assert_same(d: Derivatives, x: np.ndarray, tolerance: float = 1e-12) -> None
 @settings(max_examples=100, deadline=None)
 @given(programs())
 def test_random_programs(program: Program) -> None:
-    assert_same(Derivatives(program.tape, mode="programs"), program.x, 1e-11)
+    assert_same(Derivatives(program.tape, options=EngineOptions(mode="programs")), program.x, 1e-11)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("strict", [False, True])
 def test_problems(name: str, strict: bool) -> None:
     tape, x = PROBLEMS[name]
-    assert_same(Derivatives(tape, mode="programs", strict=strict), x)
+    assert_same(Derivatives(tape, options=EngineOptions(mode="programs", strict=strict)), x)
 
 
 def test_parts_are_rows_of_the_whole() -> None:
@@ -78,7 +78,7 @@ def test_parts_are_rows_of_the_whole() -> None:
 @pytest.mark.parametrize("mode", ["auto", "compressed"])
 def test_a_part_has_the_interface_of_the_whole(mode: Mode) -> None:
     tape, x = PROBLEMS["trapezoids"]
-    whole = Derivatives(tape, mode=mode)
+    whole = Derivatives(tape, options=EngineOptions(mode=mode))
     for start, stop in ((0, 1), (1, tape.num_outputs), (4, 4)):
         part, alone = whole.part(start, stop), CompressedDerivatives(tape.restrict(slice(start, stop)))
         assert part.jacobian_pattern == alone.jacobian_pattern
@@ -149,7 +149,7 @@ def with_parameters(count: int) -> tuple[Tape, np.ndarray]:
 
 def test_parameters_take_effect() -> None:
     tape, x = with_parameters(20)
-    d = Derivatives(tape, mode="programs")
+    d = Derivatives(tape, options=EngineOptions(mode="programs"))
     assert_same(d, x)
     d.parameters[:] = np.linspace(3.0, 4.0, 20)
     assert_same(d, x)
@@ -177,7 +177,7 @@ def test_untaken_branches_do_not_spoil_derivatives() -> None:
     root = builder.binary(OPCODE["mul"], builder.unary(OPCODE["sqrt"], x), x)
     tape = builder.freeze(builder.select(positive, root, builder.unary(OPCODE["square"], x)))
     point = np.linspace(-2.0, 2.0, 9)
-    d = Derivatives(tape, mode="programs")
+    d = Derivatives(tape, options=EngineOptions(mode="programs"))
     d.jacobian_values(point)
     raw, finite = d._runners[0, 9, True](point)
     assert finite
@@ -191,7 +191,7 @@ def test_infinities_stay_where_they_belong() -> None:
     builder = TapeBuilder()
     x = builder.inputs(12)
     tape = builder.freeze(builder.binary(OPCODE["mul"], builder.unary(OPCODE["log"], x[:-1]), x[1:]))
-    d = Derivatives(tape, mode="programs")
+    d = Derivatives(tape, options=EngineOptions(mode="programs"))
     point = np.ones(12)
     point[5] = 0.0
     weights = np.ones(11)
@@ -238,7 +238,11 @@ def test_machine_code_is_freed() -> None:
 def test_report_names_programs() -> None:
     d = Derivatives(PROBLEMS["luksan-vlcek"][0])
     assert "59 x 7 operations" in d.report()
-    assert Derivatives(PROBLEMS["luksan-vlcek"][0], mode="compressed").report().startswith("compressed")
+    assert (
+        Derivatives(PROBLEMS["luksan-vlcek"][0], options=EngineOptions(mode="compressed"))
+        .report()
+        .startswith("compressed")
+    )
 
 
 def test_a_dense_coupling_is_left_to_the_sweeps() -> None:

@@ -12,7 +12,7 @@ from sct_opt.custom import custom_op
 from sct_opt.derivatives import Derivatives
 from sct_opt.detection import hessian_pattern, jacobian_pattern
 from sct_opt.ops import OPCODE
-from sct_opt.programs import merge
+from sct_opt.programs import EngineOptions, merge
 from sct_opt.programs.cluster import discover
 from sct_opt.programs.merge import merged
 from sct_opt.tape import Tape, TapeBuilder
@@ -44,7 +44,7 @@ def test_merged_tapes_mean_the_same(program: Program) -> None:
 @settings(max_examples=60)
 @given(programs())
 def test_derivatives_after_merging(program: Program) -> None:
-    assert_same(Derivatives(program.tape, mode="programs"), program.x, 1e-10)
+    assert_same(Derivatives(program.tape, options=EngineOptions(mode="programs")), program.x, 1e-10)
 
 
 def twice(emit: Any) -> Tape:
@@ -148,7 +148,7 @@ def test_loops_and_arrays_are_the_same_programs() -> None:
     found = [discover(traced([f], x0)) for f in (interval_by_interval, at_once)]
     shapes = [[(p.instances, p.inputs.shape[0], p.operations) for p in d.programs] for d in found]
     assert shapes[0] == shapes[1] == [(40, 2, 6)]
-    assert_same(Derivatives(traced([interval_by_interval], x0), mode="programs"), x0)
+    assert_same(Derivatives(traced([interval_by_interval], x0), options=EngineOptions(mode="programs")), x0)
 
 
 def test_chance_repetitions_are_left_alone() -> None:
@@ -171,6 +171,6 @@ def test_a_root_with_many_targets_is_evaluated_several_times() -> None:
         return [shared[i] * 2 + np.exp(x[k]) + x[i] for i in range(30) for k in range(40)]
 
     x0 = np.linspace(0.1, 1.0, 40)
-    d = Derivatives(traced([f], x0), mode="programs")
+    d = Derivatives(traced([f], x0), options=EngineOptions(mode="programs"))
     assert " 0 terms in compressed form" in d.report()
     assert_same(d, x0)

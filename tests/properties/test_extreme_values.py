@@ -11,6 +11,7 @@ import scipy.special
 
 from sct_opt.derivatives import Derivatives
 from sct_opt.ops import OPS, Op
+from sct_opt.programs import EngineOptions
 from sct_opt.programs.engine import Mode
 from sct_opt.tracing import trace_function
 
@@ -54,14 +55,16 @@ def test_powers_of_zero_whose_exponent_is_a_parameter(
     exponent: float, slope: float, curvature: float, mode: Mode
 ) -> None:
     tape = trace_function(lambda x, p: x**p, np.ones(1), parameters=[exponent]).tape
-    derivatives = Derivatives(tape, mode=mode)
+    derivatives = Derivatives(tape, options=EngineOptions(mode=mode))
     assert derivatives.jacobian_values(np.zeros(1)) == [slope]
     assert derivatives.hessian_values(np.zeros(1), np.ones(1)) == [curvature]
 
 
 @pytest.mark.parametrize("mode", ["compressed", "programs"])
 def test_powers_of_zero_whose_exponent_varies(mode: Mode) -> None:
-    derivatives = Derivatives(trace_function(lambda x: x[:1] ** x[1:], np.ones(2)).tape, mode=mode)
+    derivatives = Derivatives(
+        trace_function(lambda x: x[:1] ** x[1:], np.ones(2)).tape, options=EngineOptions(mode=mode)
+    )
     x = np.array([0.0, 3.0])
     assert derivatives.jacobian_values(x).tolist() == [0.0, 0.0]
     assert derivatives.hessian_values(x, np.ones(1)).tolist() == [0.0, 0.0, 0.0]

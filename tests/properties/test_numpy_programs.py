@@ -23,6 +23,7 @@ from sct_opt.detection import (
 from sct_opt.errors import MissingPrimalError
 from sct_opt.ops import OPCODE
 from sct_opt.pattern import SparsityPattern
+from sct_opt.programs import EngineOptions
 from sct_opt.programs.engine import Mode
 from sct_opt.sweeps import evaluate_nodes
 from sct_opt.tape import Tape
@@ -156,7 +157,7 @@ def check_derivatives(program: NumpyProgram, tape: Tape) -> None:
     values, exact, exact_second = random_tapes.derivatives(tape, x)
     second = np.tensordot(weights, exact_second, axes=1)
     for mode in MODES:
-        derivatives = Derivatives(tape, mode=mode)
+        derivatives = Derivatives(tape, options=EngineOptions(mode=mode))
         jacobian = dense(derivatives.jacobian_pattern, derivatives.jacobian_values(x))
         lower = dense(derivatives.hessian_lower_pattern, derivatives.hessian_values(x, weights))
         hessian = lower + np.tril(lower, -1).T
