@@ -132,19 +132,30 @@ class CompressedDerivatives:
 
     def jacobian_values(self, x: Array) -> Array:
         """Values of the Jacobian in the CSR order of `jacobian_pattern`."""
-        coloring = self.jacobian_coloring
-        if coloring.partition == "column":
-            return coloring.decompress_values(self._sweeps.tangents(x, self._jacobian_seeds[1]))
-        if coloring.partition == "row":
-            return coloring.decompress_values(self._sweeps.adjoints(x, self._jacobian_seeds[0]).T)
-        by_row, by_column = self._jacobian_seeds
-        return coloring.decompress_values((self._sweeps.adjoints(x, by_row).T, self._sweeps.tangents(x, by_column)))
+        (by_row, by_column), (flat, rows, columns) = self._jacobian_seeds, self._jacobian_buffers
+        if rows.size:
+            self._sweeps.adjoints(x, by_row, out=rows.T)
+        if columns.size:
+            self._sweeps.tangents(x, by_column, out=columns)
+        return self.jacobian_coloring.decompress_flat(flat)
 
     def hessian_values(self, x: Array, weights: Array) -> Array:
         """Values of the Hessian of ``weights @ outputs`` in the CSR order of `hessian_lower_pattern`."""
         weights = _column(weights, self.tape.num_outputs, "weights")[:, 0]
-        compressed = self._sweeps.second_order(x, weights, self._hessian_seed)
-        return self.hessian_coloring.decompress_values(compressed, lower=True)
+        compressed = self._sweeps.second_order(x, weights, self._hessian_seed, out=self._hessian_buffer)
+        return self.hessian_coloring.decompress_flat(compressed.ravel(), lower=True)
+
+    @cached_property
+    def _jacobian_buffers(self) -> tuple[Array, Array, Array]:
+        """Room for the compressed Jacobian, and in it the part by rows (colors x inputs) and by columns (outputs x colors)."""
+        by_row, by_column = self._jacobian_seeds
+        rows, columns = (by_row.shape[1], self.tape.num_inputs), (self.tape.num_outputs, by_column.shape[1])
+        flat = np.zeros(rows[0] * rows[1] + columns[0] * columns[1])
+        return flat, flat[: rows[0] * rows[1]].reshape(rows), flat[rows[0] * rows[1] :].reshape(columns)
+
+    @cached_property
+    def _hessian_buffer(self) -> Array:
+        return np.zeros(self._hessian_seed.shape)
 
     @cached_property
     def _jacobian_seeds(self) -> tuple[Array, Array]:

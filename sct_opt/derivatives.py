@@ -64,6 +64,7 @@ class Derivatives:
         self._parameters = tape.parameters.copy()
         self._given = (jacobian_pattern, hessian_pattern)
         self._runners: dict[tuple[int, int, bool] | None, Runner | None] = {}
+        self._row_parts: dict[tuple[int, int], tuple[Array, Array]] = {}
 
     @cached_property
     def _compressed(self) -> CompressedDerivatives:
@@ -156,16 +157,24 @@ class Derivatives:
     def jacobian_values(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
         """Values of rows ``start … stop-1`` of the Jacobian in the CSR order of `jacobian_pattern`."""
         x, start, stop = self._point(x), start, self.tape.num_outputs if stop is None else stop
+        values = self._jacobian_by_programs(x, start, stop)
+        if values is None:
+            indptr = self._compressed.jacobian_pattern.indptr
+            return self._swept.jacobian_values(x)[indptr[start] : indptr[stop]]
+        return values
+
+    def _jacobian_by_programs(self, x: Array, start: int, stop: int, keep: bool = False) -> Array | None:
+        """These values if programs evaluate them and they are finite; ``keep`` as of `Runner`."""
         if not self._programs_fit(0):
-            return self._jacobian_swept(x, start, stop)
+            return None
         engine = self._engine
         assert engine is not None
         runner = self._runner((start, stop, True), lambda: engine.jacobian_task(start, stop))
         if runner is None:
-            return self._jacobian_swept(x, start, stop)
-        out, finite = runner(x)
+            return None
+        out, finite = runner(x, keep=keep)
         if not finite:
-            return self._jacobian_swept(x, start, stop)
+            return None
         if runner.task.leftover is not None:
             engine.add_leftover(runner.task, out, lambda part, point: part.jacobian_values(point), x)
         return out
@@ -173,49 +182,72 @@ class Derivatives:
     def hessian_values(self, x: Array, weights: Array) -> Array:
         """Values of the Hessian of ``weights @ outputs`` in the CSR order of `hessian_lower_pattern`."""
         x, weights = self._point(x), _vector(weights, self.tape.num_outputs, "weights")
+        values = self._hessian_by_programs(x, weights)
+        return self._swept.hessian_values(x, weights) if values is None else values
+
+    def _hessian_by_programs(self, x: Array, weights: Array, keep: bool = False) -> Array | None:
+        """These values if programs evaluate them and they are finite; ``keep`` as of `Runner`."""
         if not self._programs_fit(1):
-            return self._swept.hessian_values(x, weights)
+            return None
         engine = self._engine
         assert engine is not None
         runner = self._runner(None, engine.hessian_task)
         if runner is None:
-            return self._swept.hessian_values(x, weights)
-        out, finite = runner(x, weights)
+            return None
+        out, finite = runner(x, weights, keep=keep)
         if not finite:
-            return self._swept.hessian_values(x, weights)
+            return None
         if runner.task.leftover is not None:
             engine.add_leftover_hessian(runner.task, out, x, weights)
         return out
 
-    def jvp(self, x: Array, v: Array) -> Array:
-        """Jacobian times ``v``, shape ``(num_outputs,)``."""
-        x, v = self._point(x), _vector(v, self.tape.num_inputs, "v")
-        if self._engine is None:
-            return self._swept.jvp(x, v)
-        values = self.jacobian_values(x)
-        return _product(self.jacobian_pattern, values, v) if np.isfinite(values).all() else self._swept.jvp(x, v)
-
-    def vjp(self, x: Array, w: Array) -> Array:
-        """Transposed Jacobian times ``w``, shape ``(num_inputs,)``."""
-        x, w = self._point(x), _vector(w, self.tape.num_outputs, "w")
-        if self._engine is None:
-            return self._swept.vjp(x, w)
-        values = self.jacobian_values(x)
-        return (
-            _transposed_product(self.jacobian_pattern, values, w)
-            if np.isfinite(values).all()
-            else self._swept.vjp(x, w)
+    def jvp(self, x: Array, v: Array, start: int = 0, stop: int | None = None) -> Array:
+        """Rows ``start … stop-1`` of the Jacobian times ``v``."""
+        x, v, stop = (
+            self._point(x),
+            _vector(v, self.tape.num_inputs, "v"),
+            self.tape.num_outputs if stop is None else stop,
         )
+        values = self._jacobian_by_programs(x, start, stop, keep=True)
+        if values is None or not _finite(values):
+            return self._swept.jvp(x, v)[start:stop]
+        out = np.zeros(stop - start)
+        table_kernels.add_row_products(*self._rows(start, stop), values, v, out)
+        return out
+
+    def vjp(self, x: Array, w: Array, start: int = 0, stop: int | None = None) -> Array:
+        """Transposed rows ``start … stop-1`` of the Jacobian times ``w``, shape ``(num_inputs,)``."""
+        x, stop = self._point(x), self.tape.num_outputs if stop is None else stop
+        w = _vector(w, stop - start, "w")
+        values = self._jacobian_by_programs(x, start, stop, keep=True)
+        if values is None or not _finite(values):
+            if w.size < self.tape.num_outputs:
+                w = np.concatenate([np.zeros(start), w, np.zeros(self.tape.num_outputs - stop)])
+            return self._swept.vjp(x, w)
+        out = np.empty(self.tape.num_inputs)
+        table_kernels.column_products(*self._rows(start, stop), values, w, out)
+        return out
+
+    def _rows(self, start: int, stop: int) -> tuple[Array, Array]:
+        """Pointers and columns of some rows of the Jacobian."""
+        found = self._row_parts.get((start, stop))
+        if found is None:
+            pattern = self.jacobian_pattern
+            first, last = pattern.indptr[start], pattern.indptr[stop]
+            found = self._row_parts[start, stop] = pattern.indptr[start : stop + 1] - first, pattern.indices[first:last]
+        return found
 
     def hvp(self, x: Array, weights: Array, v: Array) -> Array:
         """Hessian of ``weights @ outputs`` times ``v``, shape ``(num_inputs,)``."""
         x, v = self._point(x), _vector(v, self.tape.num_inputs, "v")
-        if self._engine is None:
+        weights = _vector(weights, self.tape.num_outputs, "weights")
+        values = self._hessian_by_programs(x, weights, keep=True)
+        if values is None or not _finite(values):
             return self._swept.hvp(x, weights, v)
-        values = self.hessian_values(x, weights)
-        if not np.isfinite(values).all():
-            return self._swept.hvp(x, weights, v)
-        return _symmetric_product(self.hessian_lower_pattern, values, v)
+        lower = self.hessian_lower_pattern
+        out = np.empty(lower.shape[0])
+        table_kernels.symmetric_products(lower.indptr, lower.indices, values, v, out)
+        return out
 
     def _runner(self, key: tuple[int, int, bool] | None, make: Callable[[], Runner]) -> Runner | None:
         """The compiled task of this key (None is the Hessian); None if it cannot be compiled."""
@@ -233,10 +265,6 @@ class Derivatives:
         if self._parameters.size:
             compressed.parameters[:] = self._parameters
         return compressed
-
-    def _jacobian_swept(self, x: Array, start: int, stop: int) -> Array:
-        indptr = self._compressed.jacobian_pattern.indptr
-        return self._swept.jacobian_values(x)[indptr[start] : indptr[stop]]
 
     def _programs_fit(self, which: int) -> bool:
         """Whether there are programs, and a pattern that was given from outside is that of the programs."""
@@ -334,39 +362,16 @@ class Part:
 
     def vjp(self, x: Array, w: Array) -> Array:
         """Transposed Jacobian times ``w``."""
-        if not self.whole.has_programs:
-            return self._swept.vjp(x, w)
-        values = self.jacobian_values(x)
-        if not np.isfinite(values).all():
-            return self._swept.vjp(x, w)
-        return _transposed_product(self.jacobian_pattern, values, _vector(w, self.stop - self.start, "w"))
+        return self.whole.vjp(x, w, self.start, self.stop) if self.whole.has_programs else self._swept.vjp(x, w)
 
     def jvp(self, x: Array, v: Array) -> Array:
         """Jacobian times ``v``."""
-        if not self.whole.has_programs:
-            return self._swept.jvp(x, v)
-        values = self.jacobian_values(x)
-        if not np.isfinite(values).all():
-            return self._swept.jvp(x, v)
-        return _product(self.jacobian_pattern, values, _vector(v, self.whole.tape.num_inputs, "v"))
+        return self.whole.jvp(x, v, self.start, self.stop) if self.whole.has_programs else self._swept.jvp(x, v)
 
 
-def _product(pattern: SparsityPattern, values: Array, v: Array) -> Array:
-    out = np.zeros(pattern.shape[0])
-    table_kernels.add_row_products(pattern.indptr, pattern.indices, values, v, out)
-    return out
-
-
-def _symmetric_product(lower: SparsityPattern, values: Array, v: Array) -> Array:
-    out = np.empty(lower.shape[0])
-    table_kernels.symmetric_products(lower.indptr, lower.indices, values, v, out)
-    return out
-
-
-def _transposed_product(pattern: SparsityPattern, values: Array, w: Array) -> Array:
-    out = np.empty(pattern.shape[1])
-    table_kernels.column_products(pattern.indptr, pattern.indices, values, w, out)
-    return out
+def _finite(values: Array) -> bool:
+    """Whether all are finite, without an array of answers; both extremes are NaN if any entry is."""
+    return values.size == 0 or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
 
 
 def _vector(values: Array, size: int, name: str) -> Array:

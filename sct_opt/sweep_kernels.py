@@ -51,7 +51,7 @@ _call_row = Late("call_row", _make_call_row)
 
 def _linearise_source() -> str:
     lines = [
-        "def linearise(opcode, arg0, arg1, row_ptr, row_arg, row_coef, row_const, addresses, v, p, h, start, stop, order):",
+        "def linearise(opcode, arg0, arg1, row_ptr, row_arg, row_coef, row_const, addresses, v, p, h, order, start, stop):",
         "    for i in range(start, stop):",
         "        code = opcode[i]",
         f"        if code == {AFFINE}:",
@@ -295,3 +295,11 @@ def second_reverse(
                             s[b, k] += c * t[b, k] if t[b, k] != 0.0 else 0.0
         for k in range(lanes):
             s[i, k] = 0.0
+
+
+@kernel
+def add_rows(out: Array, places: Array, rows: Array) -> None:
+    """Add each row at its place."""
+    for i in range(places.size):
+        for k in range(rows.shape[1]):
+            out[places[i], k] += rows[i, k]

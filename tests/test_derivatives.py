@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -11,6 +15,7 @@ from sct_opt.derivatives import Derivatives
 from sct_opt.errors import ShapeError
 from sct_opt.ops import OPCODE
 from sct_opt.pattern import SparsityPattern
+from sct_opt.programs import EngineOptions, Mode
 from sct_opt.tape import TapeBuilder
 from tests.random_tapes import Program, derivatives, programs
 
@@ -101,3 +106,57 @@ def test_empty_problem() -> None:
     assert d.jacobian_pattern.shape == (0, 3)
     assert d.jacobian_values(np.zeros(3)).shape == (0,)
     assert d.hessian_values(np.zeros(3), np.zeros(0)).shape == (0,)
+
+
+def allocated(call: Callable[[], Any]) -> int:
+    """Most bytes that a call holds at a time, beyond those of its result."""
+    tracemalloc.start()
+    result = call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak - np.asarray(result).nbytes
+
+
+@pytest.mark.parametrize("mode", ["programs", "compressed"])
+def test_evaluations_allocate_nothing_but_their_results(mode: Mode) -> None:
+    n = 20_000
+    builder = TapeBuilder()
+    x = builder.inputs(n)
+    product = builder.binary(OPCODE["mul"], builder.unary(OPCODE["sin"], x[:-1]), x[1:])
+    d = Derivatives(builder.freeze(product), options=EngineOptions(mode=mode))
+    weights, v = np.ones(n - 1), np.ones(n)
+    calls = {
+        "values": lambda y: d.values(y),
+        "jacobian": lambda y: d.jacobian_values(y),
+        "hessian": lambda y: d.hessian_values(y, weights),
+        "jvp": lambda y: d.jvp(y, v),
+        "vjp": lambda y: d.vjp(y, weights),
+        "hvp": lambda y: d.hvp(y, weights, v),
+    }
+    points = iter([np.full(n, 0.1 * k) for k in range(4 * len(calls))])
+    for name, call in calls.items():
+        call(next(points))
+        call(next(points))
+        point = next(points)
+        assert allocated(lambda call=call, point=point: call(point)) < 8_000, name
+
+
+@pytest.mark.parametrize("mode", ["programs", "compressed"])
+def test_results_of_earlier_calls_stay_as_they_are(mode: Mode) -> None:
+    builder = TapeBuilder()
+    x = builder.inputs(50)
+    product = builder.binary(OPCODE["mul"], builder.unary(OPCODE["sin"], x[:-1]), x[1:])
+    d = Derivatives(builder.freeze(product), options=EngineOptions(mode=mode))
+    weights, v = np.ones(49), np.ones(50)
+    for call in (
+        d.values,
+        d.jacobian_values,
+        lambda y: d.hessian_values(y, weights),
+        lambda y: d.jvp(y, v),
+        lambda y: d.vjp(y, weights),
+        lambda y: d.hvp(y, weights, v),
+    ):
+        first = call(np.full(50, 0.3))
+        kept = first.copy()
+        call(np.full(50, 0.7))
+        np.testing.assert_array_equal(first, kept)

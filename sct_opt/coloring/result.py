@@ -233,7 +233,12 @@ class ColoringResult:
         >>> coloring.decompress_values([[1.0, 2.0], [2.0, 3.0]], lower=True)
         array([1., 2., 3.])
         """
-        flat = self._flat(compressed)
+        return self.decompress_flat(self._flat(compressed), out, lower=lower)
+
+    def decompress_flat(
+        self, flat: NDArray[Any], out: NDArray[Any] | None = None, *, lower: bool = False
+    ) -> NDArray[Any]:
+        """As `decompress_values`, from the raveled compressed matrix, or from both behind each other, without a check."""
         recovery = self.recovery
         if isinstance(recovery, Gather):
             index = self.lower_gather_index if lower else recovery.index

@@ -81,28 +81,41 @@ class Runner:
         for kernel in task.kernels:
             _check_bounds(kernel.tables, num_inputs, parameters.size, num_weights, task.size)
 
-    def __call__(self, x: Array, weights: Array | None = None) -> tuple[Array, bool]:
-        """The result, and whether all of what the kernels wrote is finite."""
+    def __call__(self, x: Array, weights: Array | None = None, keep: bool = False) -> tuple[Array, bool]:
+        """The result, and whether all of what the kernels wrote is finite.
+
+        Args:
+            x: the point.
+            weights: of the outputs, for a Hessian.
+            keep: return a buffer of this runner, which the next call overwrites, rather than an array of its own.
+        """
         task = self.task
         if weights is not None:
             self._weights[:-1] = weights
-        out, finite = self._kernels(x)
+        out, finite = self._kernels(x, keep)
         if task.linear is not None:
             table_kernels.add_row_products(*task.linear, x, out)
         return out, finite
 
-    def _kernels(self, x: Array) -> tuple[Array, bool]:
+    def _kernels(self, x: Array, keep: bool) -> tuple[Array, bool]:
         task, code = self.task, self._code
         if self._small:
             out = self._out_buffer
             if task.template is not None:
                 out[:] = task.template
-            if code is None:
-                return out[:-1].copy(), True
-            self._x_buffer[:] = x
-            flag = code.run(code.context, self._x, self._p, self._w, self._out)
-            return out[:-1].copy(), flag == 0
-        out = np.empty(task.size + 1) if task.template is None else task.template.copy()
+            finite = True
+            if code is not None:
+                self._x_buffer[:] = x
+                finite = code.run(code.context, self._x, self._p, self._w, self._out) == 0
+            return out[:-1] if keep else out[:-1].copy(), finite
+        if keep and self._out_buffer.size == 0:
+            self._out_buffer = np.empty(task.size + 1)
+        if keep or task.template is None:
+            out = self._out_buffer if keep else np.empty(task.size + 1)
+            if task.template is not None:
+                out[:] = task.template
+        else:
+            out = task.template.copy()
         if code is None:
             return out[:-1], True
         x = np.ascontiguousarray(x)

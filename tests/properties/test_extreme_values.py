@@ -11,8 +11,7 @@ import scipy.special
 
 from sct_opt.derivatives import Derivatives
 from sct_opt.ops import OPS, Op
-from sct_opt.programs import EngineOptions
-from sct_opt.programs.engine import Mode
+from sct_opt.programs import EngineOptions, Mode
 from sct_opt.tracing import trace_function
 
 EXTREMES = [np.nan, np.inf, -np.inf, 1e20, -1e30, 1e308, -1e308, 1e-320, -1e-320, 710.0, -750.0]

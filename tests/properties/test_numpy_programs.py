@@ -23,8 +23,7 @@ from sct_opt.detection import (
 from sct_opt.errors import MissingPrimalError
 from sct_opt.ops import OPCODE
 from sct_opt.pattern import SparsityPattern
-from sct_opt.programs import EngineOptions
-from sct_opt.programs.engine import Mode
+from sct_opt.programs import EngineOptions, Mode
 from sct_opt.sweeps import evaluate_nodes
 from sct_opt.tape import Tape
 from sct_opt.tracing import trace_function
