@@ -10,6 +10,7 @@ import numpy as np
 
 from sct_opt.compressed import CompressedDerivatives
 from sct_opt.errors import ShapeError
+from sct_opt.kernel import Bound, Kernel
 from sct_opt.machine_code import UnavailableError
 from sct_opt.pattern import SparsityPattern
 from sct_opt.programs import table_kernels
@@ -65,6 +66,7 @@ class Derivatives:
         self._given = (jacobian_pattern, hessian_pattern)
         self._runners: dict[tuple[int, int, bool] | None, Runner | None] = {}
         self._row_parts: dict[tuple[int, int], tuple[Array, Array]] = {}
+        self._products: dict[tuple[Kernel, int], tuple[Bound, Array, Array]] = {}
 
     @cached_property
     def _compressed(self) -> CompressedDerivatives:
@@ -211,9 +213,7 @@ class Derivatives:
         values = self._jacobian_by_programs(x, start, stop, keep=True)
         if values is None or not _finite(values):
             return self._swept.jvp(x, v)[start:stop]
-        out = np.zeros(stop - start)
-        table_kernels.add_row_products(*self._rows(start, stop), values, v, out)
-        return out
+        return self._product(table_kernels.row_products, self._rows(start, stop), values, v, stop - start)
 
     def vjp(self, x: Array, w: Array, start: int = 0, stop: int | None = None) -> Array:
         """Transposed rows ``start … stop-1`` of the Jacobian times ``w``, shape ``(num_inputs,)``."""
@@ -224,9 +224,19 @@ class Derivatives:
             if w.size < self.tape.num_outputs:
                 w = np.concatenate([np.zeros(start), w, np.zeros(self.tape.num_outputs - stop)])
             return self._swept.vjp(x, w)
-        out = np.empty(self.tape.num_inputs)
-        table_kernels.column_products(*self._rows(start, stop), values, w, out)
-        return out
+        return self._product(table_kernels.column_products, self._rows(start, stop), values, w, self.tape.num_inputs)
+
+    def _product(self, kernel: Kernel, rows: tuple[Array, Array], values: Array, v: Array, size: int) -> Array:
+        """A product with a sparse matrix whose values are in a runner's buffer, so that addresses are known."""
+        key = kernel, id(rows[1])
+        found = self._products.get(key)
+        if found is None:
+            given, out = np.empty(v.size), np.empty(size)
+            found = self._products[key] = kernel.bind(*rows, values, given, out), given, out
+        run, given, out = found
+        given[:] = v
+        run()
+        return out.copy()
 
     def _rows(self, start: int, stop: int) -> tuple[Array, Array]:
         """Pointers and columns of some rows of the Jacobian."""
@@ -245,9 +255,7 @@ class Derivatives:
         if values is None or not _finite(values):
             return self._swept.hvp(x, weights, v)
         lower = self.hessian_lower_pattern
-        out = np.empty(lower.shape[0])
-        table_kernels.symmetric_products(lower.indptr, lower.indices, values, v, out)
-        return out
+        return self._product(table_kernels.symmetric_products, (lower.indptr, lower.indices), values, v, v.size)
 
     def _runner(self, key: tuple[int, int, bool] | None, make: Callable[[], Runner]) -> Runner | None:
         """The compiled task of this key (None is the Hessian); None if it cannot be compiled."""

@@ -44,6 +44,10 @@ before_compiling: list[Callable[[], None]] = []
 """What has to be called before Numba is loaded."""
 
 
+_PLAIN = {int: "int64", float: "float64", bool: "bool"}
+_ARRAYS: dict[tuple[str, int], str] = {}
+
+
 class Kernel:
     """A function that is compiled for the types of its arguments at the first call.
 
@@ -263,11 +267,17 @@ def address(array: Array) -> int:
 def _described(value: Any, words: list[int | float]) -> str:
     """The type of an argument; what machine code is to know of it goes to ``words``."""
     if isinstance(value, np.ndarray):
-        if not value.flags.c_contiguous:
-            raise TypeError("kernels take C-contiguous arrays")
-        words.append(address(value))
-        words.extend(value.shape)
-        return f"{value.dtype.str}:{value.ndim}"
+        dtype = value.dtype
+        if not value.flags.c_contiguous or not dtype.isnative:
+            raise TypeError("kernels take C-contiguous arrays of the machine's own byte order")
+        words.append(value.__array_interface__["data"][0])
+        words += value.shape
+        key = dtype.char, value.ndim
+        return _ARRAYS.get(key) or _ARRAYS.setdefault(key, f"{dtype.str}:{value.ndim}")
+    plain = _PLAIN.get(type(value))
+    if plain is not None:
+        words.append(value)
+        return plain
     for kinds, name in _SCALARS:
         if isinstance(value, kinds):
             if name == "float64":

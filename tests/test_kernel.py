@@ -88,7 +88,13 @@ def test_numbers_of_any_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "words"), [(np.ones((4, 4))[:, 1], "C-contiguous"), ([1.0], "not list"), ("a", "not str")]
+    ("argument", "words"),
+    [
+        (np.ones((4, 4))[:, 1], "C-contiguous"),
+        (np.ones(4, dtype=np.dtype(float).newbyteorder()), "byte order"),
+        ([1.0], "not list"),
+        ("a", "not str"),
+    ],
 )
 def test_other_arguments_are_refused(argument: Any, words: str) -> None:
     with pytest.raises(TypeError, match=words):

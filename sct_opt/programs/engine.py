@@ -78,6 +78,9 @@ class Runner:
         self._x_buffer = np.zeros(num_inputs if self._small else 0)
         self._out_buffer = np.zeros(task.size + 1 if self._small else 0)
         self._x, self._out = _address(self._x_buffer), _address(self._out_buffer)
+        self._linear: Callable[[], None] | None = None
+        if task.linear is not None and self._small:
+            self._linear = table_kernels.add_row_products.bind(*task.linear, self._x_buffer, self._out_buffer)
         for kernel in task.kernels:
             _check_bounds(kernel.tables, num_inputs, parameters.size, num_weights, task.size)
 
@@ -89,25 +92,23 @@ class Runner:
             weights: of the outputs, for a Hessian.
             keep: return a buffer of this runner, which the next call overwrites, rather than an array of its own.
         """
-        task = self.task
         if weights is not None:
             self._weights[:-1] = weights
-        out, finite = self._kernels(x, keep)
-        if task.linear is not None:
-            table_kernels.add_row_products(*task.linear, x, out)
-        return out, finite
+        return self._small_result(x, keep) if self._small else self._large_result(x, keep)
 
-    def _kernels(self, x: Array, keep: bool) -> tuple[Array, bool]:
+    def _small_result(self, x: Array, keep: bool) -> tuple[Array, bool]:
+        """Through buffers whose addresses are known."""
+        task, code, out = self.task, self._code, self._out_buffer
+        if task.template is not None:
+            out[:] = task.template
+        self._x_buffer[:] = x
+        finite = code is None or code.run(code.context, self._x, self._p, self._w, self._out) == 0
+        if self._linear is not None:
+            self._linear()
+        return out[:-1] if keep else out[:-1].copy(), finite
+
+    def _large_result(self, x: Array, keep: bool) -> tuple[Array, bool]:
         task, code = self.task, self._code
-        if self._small:
-            out = self._out_buffer
-            if task.template is not None:
-                out[:] = task.template
-            finite = True
-            if code is not None:
-                self._x_buffer[:] = x
-                finite = code.run(code.context, self._x, self._p, self._w, self._out) == 0
-            return out[:-1] if keep else out[:-1].copy(), finite
         if keep and self._out_buffer.size == 0:
             self._out_buffer = np.empty(task.size + 1)
         if keep or task.template is None:
@@ -116,11 +117,11 @@ class Runner:
                 out[:] = task.template
         else:
             out = task.template.copy()
-        if code is None:
-            return out[:-1], True
         x = np.ascontiguousarray(x)
-        flag = code.run(code.context, _address(x), self._p, self._w, _address(out))
-        return out[:-1], flag == 0
+        finite = code is None or code.run(code.context, _address(x), self._p, self._w, _address(out)) == 0
+        if task.linear is not None:
+            table_kernels.add_row_products(*task.linear, x, out)
+        return out[:-1], finite
 
 
 def _address(array: Array) -> int:

@@ -138,6 +138,16 @@ def add_row_products(indptr: Array, indices: Array, values: Array, x: Array, out
 
 
 @kernel
+def row_products(indptr: Array, indices: Array, values: Array, x: Array, out: Array) -> None:
+    """Sparse matrix times vector."""
+    for r in range(indptr.size - 1):
+        total = 0.0
+        for k in range(indptr[r], indptr[r + 1]):
+            total += values[k] * x[indices[k]]
+        out[r] = total
+
+
+@kernel
 def symmetric_products(indptr: Array, indices: Array, values: Array, v: Array, out: Array) -> None:
     """Symmetric matrix, given by its lower triangle, times vector."""
     out[:] = 0.0
