@@ -1,6 +1,7 @@
-"""One process from nothing to a solution: `python benchmarks/cold.py SIDE PROBLEM SIZE`, timed from outside.
+"""One process from nothing to a solution: `python benchmarks/cold.py SIDE PROBLEM SIZE [BACKEND]`, timed from outside.
 
-Prints the objective, the iterations and the seconds that passed inside as JSON.  SIDE is a variant's name.
+Prints the objective, the iterations and the seconds that passed inside as JSON.  SIDE is a variant's name, BACKEND what hands
+sct_opt's problem to IPOPT.
 """
 
 import time
@@ -22,7 +23,7 @@ Answer = tuple[float, int | None]
 def _sct_opt(build: Any, problem: Problem) -> Answer:
     import sct_opt as so  # noqa: PLC0415
 
-    result = so.solve(build())
+    result = so.solve(build(), **({"backend": sys.argv[4]} if len(sys.argv) > 4 else {}))
     return float(result.fun), int(result.nit)
 
 

@@ -14,6 +14,12 @@ Array = np.ndarray[Any, Any]
 
 
 @kernel
+def _first(equal: Array, i: int) -> int:
+    """The representative of a node."""
+    return equal[i] - 1 if equal[i] > 0 else i
+
+
+@kernel
 def _key(
     i: int,
     code: int,
@@ -31,14 +37,10 @@ def _key(
         h = (h ^ np.uint64(bits[constant])) * np.uint64(1099511628211)
     elif code == AFFINE or code == SELECT:
         for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
-            a = row_arg[k]
-            h = (h ^ np.uint64(equal[a] - 1 if equal[a] > 0 else a)) * np.uint64(1099511628211)
+            h = (h ^ np.uint64(_first(equal, row_arg[k]))) * np.uint64(1099511628211)
             h ^= h >> np.uint64(29)
     else:
-        a = arg0[i]
-        b = arg1[i]
-        a = equal[a] - 1 if equal[a] > 0 else a
-        b = equal[b] - 1 if equal[b] > 0 else b
+        a, b = _first(equal, arg0[i]), _first(equal, arg1[i])
         if (code == ADD or code == MUL) and a > b:
             a, b = b, a
         h = (h ^ np.uint64(a)) * np.uint64(1099511628211)
@@ -67,18 +69,13 @@ def _same(
         if row_ptr[arg0[j] + 1] - other != n or (code == AFFINE and const[arg0[i]] != const[arg0[j]]):
             return False
         for k in range(n):
-            a, b = row_arg[first + k], row_arg[other + k]
-            a = equal[a] - 1 if equal[a] > 0 else a
-            b = equal[b] - 1 if equal[b] > 0 else b
-            if a != b or (code == AFFINE and coef[first + k] != coef[other + k]):
+            if _first(equal, row_arg[first + k]) != _first(equal, row_arg[other + k]) or (
+                code == AFFINE and coef[first + k] != coef[other + k]
+            ):
                 return False
         return True
-    a, b = arg0[i], arg1[i]
-    a = equal[a] - 1 if equal[a] > 0 else a
-    b = equal[b] - 1 if equal[b] > 0 else b
-    c, d = arg0[j], arg1[j]
-    c = equal[c] - 1 if equal[c] > 0 else c
-    d = equal[d] - 1 if equal[d] > 0 else d
+    a, b = _first(equal, arg0[i]), _first(equal, arg1[i])
+    c, d = _first(equal, arg0[j]), _first(equal, arg1[j])
     return (a == c and b == d) or ((code == ADD or code == MUL) and a == d and b == c)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sct_opt.ops import OPS
+from sct_opt.programs import dissolve_kernels
 from sct_opt.programs import split_kernels as kernels
 from sct_opt.tape import Tape
 
@@ -166,14 +167,14 @@ def split_outputs(walk: Walkable, forced: Array | None = None) -> Split:
         MAX_CONE - 1,
     )
     dissolved = np.zeros(units.size, dtype=bool)
-    shared = not walk.forest and kernels.any_addend_shared(
+    shared = not walk.forest and dissolve_kernels.any_addend_shared(
         walk.linear, walk.cost, walk.inner, walk.several, WORTH_SHARING
     )
     if shared or forced is not None:
         marked = np.zeros(tape.size, dtype=bool)
         if forced is not None:
             marked[forced] = True
-        units, dissolved, *rest = kernels.dissolve(
+        units, dissolved, *rest = dissolve_kernels.dissolve(
             *walk.structure,
             *walk.rows,
             tape.constants,
