@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -64,9 +65,15 @@ class Derivatives:
         self.options = EngineOptions() if options is None else options
         self._parameters = tape.parameters.copy()
         self._given = (jacobian_pattern, hessian_pattern)
+        self.lock = threading.RLock()  # evaluations share buffers
+        self._weights = np.zeros(tape.num_outputs)
         self._runners: dict[tuple[int, int, bool] | None, Runner | None] = {}
         self._row_parts: dict[tuple[int, int], tuple[Array, Array]] = {}
         self._products: dict[tuple[Kernel, int], tuple[Bound, Array, Array]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies find and compile anew: machine code is bound to the buffers of its owner."""
+        return _restored, (self.tape, *self._given, self.options, self._parameters)
 
     @cached_property
     def _compressed(self) -> CompressedDerivatives:
@@ -144,26 +151,28 @@ class Derivatives:
 
     def values(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
         """Outputs ``start … stop-1`` at ``x``, all of them by default."""
-        x, start, stop = self._point(x), start, self.tape.num_outputs if stop is None else stop
-        engine = self._engine
-        if engine is None:
-            return self._swept.values(x)[start:stop]
-        runner = self._runner((start, stop, False), lambda: engine.values_task(start, stop))
-        if runner is None:
-            return self._swept.values(x)[start:stop]
-        out, _ = runner(x)
-        if runner.task.leftover is not None:
-            engine.add_leftover(runner.task, out, lambda part, point: part.values(point), x)
-        return out
+        with self.lock:
+            x, start, stop = self._point(x), start, self.tape.num_outputs if stop is None else stop
+            engine = self._engine
+            if engine is None:
+                return self._swept.values(x)[start:stop]
+            runner = self._runner((start, stop, False), lambda: engine.values_task(start, stop))
+            if runner is None:
+                return self._swept.values(x)[start:stop]
+            out, _ = runner(x)
+            if runner.task.leftover is not None:
+                engine.add_leftover(runner.task, out, lambda part, point: part.values(point), x)
+            return out
 
     def jacobian_values(self, x: Array, start: int = 0, stop: int | None = None) -> Array:
         """Values of rows ``start … stop-1`` of the Jacobian in the CSR order of `jacobian_pattern`."""
-        x, start, stop = self._point(x), start, self.tape.num_outputs if stop is None else stop
-        values = self._jacobian_by_programs(x, start, stop)
-        if values is None:
-            indptr = self._compressed.jacobian_pattern.indptr
-            return self._swept.jacobian_values(x)[indptr[start] : indptr[stop]]
-        return values
+        with self.lock:
+            x, start, stop = self._point(x), start, self.tape.num_outputs if stop is None else stop
+            values = self._jacobian_by_programs(x, start, stop)
+            if values is None:
+                indptr = self._compressed.jacobian_pattern.indptr
+                return self._swept.jacobian_values(x)[indptr[start] : indptr[stop]]
+            return values
 
     def _jacobian_by_programs(self, x: Array, start: int, stop: int, keep: bool = False) -> Array | None:
         """These values if programs evaluate them and they are finite; ``keep`` as of `Runner`."""
@@ -183,9 +192,19 @@ class Derivatives:
 
     def hessian_values(self, x: Array, weights: Array) -> Array:
         """Values of the Hessian of ``weights @ outputs`` in the CSR order of `hessian_lower_pattern`."""
-        x, weights = self._point(x), _vector(weights, self.tape.num_outputs, "weights")
-        values = self._hessian_by_programs(x, weights)
-        return self._swept.hessian_values(x, weights) if values is None else values
+        with self.lock:
+            x, weights = self._point(x), _vector(weights, self.tape.num_outputs, "weights")
+            values = self._hessian_by_programs(x, weights)
+            return self._swept.hessian_values(x, weights) if values is None else values
+
+    def lagrangian_hessian_values(self, x: Array, first: float, others: Array) -> Array:
+        """As `hessian_values`, with the weight of the first output and those of the others."""
+        x = self._point(x)
+        with self.lock:
+            self._weights[0] = first
+            self._weights[1:] = others
+            values = self._hessian_by_programs(x, self._weights)
+            return self._swept.hessian_values(x, self._weights) if values is None else values
 
     def _hessian_by_programs(self, x: Array, weights: Array, keep: bool = False) -> Array | None:
         """These values if programs evaluate them and they are finite; ``keep`` as of `Runner`."""
@@ -205,26 +224,30 @@ class Derivatives:
 
     def jvp(self, x: Array, v: Array, start: int = 0, stop: int | None = None) -> Array:
         """Rows ``start … stop-1`` of the Jacobian times ``v``."""
-        x, v, stop = (
-            self._point(x),
-            _vector(v, self.tape.num_inputs, "v"),
-            self.tape.num_outputs if stop is None else stop,
-        )
-        values = self._jacobian_by_programs(x, start, stop, keep=True)
-        if values is None or not _finite(values):
-            return self._swept.jvp(x, v)[start:stop]
-        return self._product(table_kernels.row_products, self._rows(start, stop), values, v, stop - start)
+        with self.lock:
+            x, v, stop = (
+                self._point(x),
+                _vector(v, self.tape.num_inputs, "v"),
+                self.tape.num_outputs if stop is None else stop,
+            )
+            values = self._jacobian_by_programs(x, start, stop, keep=True)
+            if values is None or not _finite(values):
+                return self._swept.jvp(x, v)[start:stop]
+            return self._product(table_kernels.row_products, self._rows(start, stop), values, v, stop - start)
 
     def vjp(self, x: Array, w: Array, start: int = 0, stop: int | None = None) -> Array:
         """Transposed rows ``start … stop-1`` of the Jacobian times ``w``, shape ``(num_inputs,)``."""
-        x, stop = self._point(x), self.tape.num_outputs if stop is None else stop
-        w = _vector(w, stop - start, "w")
-        values = self._jacobian_by_programs(x, start, stop, keep=True)
-        if values is None or not _finite(values):
-            if w.size < self.tape.num_outputs:
-                w = np.concatenate([np.zeros(start), w, np.zeros(self.tape.num_outputs - stop)])
-            return self._swept.vjp(x, w)
-        return self._product(table_kernels.column_products, self._rows(start, stop), values, w, self.tape.num_inputs)
+        with self.lock:
+            x, stop = self._point(x), self.tape.num_outputs if stop is None else stop
+            w = _vector(w, stop - start, "w")
+            values = self._jacobian_by_programs(x, start, stop, keep=True)
+            if values is None or not _finite(values):
+                if w.size < self.tape.num_outputs:
+                    w = np.concatenate([np.zeros(start), w, np.zeros(self.tape.num_outputs - stop)])
+                return self._swept.vjp(x, w)
+            return self._product(
+                table_kernels.column_products, self._rows(start, stop), values, w, self.tape.num_inputs
+            )
 
     def _product(self, kernel: Kernel, rows: tuple[Array, Array], values: Array, v: Array, size: int) -> Array:
         """A product with a sparse matrix whose values are in a runner's buffer, so that addresses are known."""
@@ -249,13 +272,14 @@ class Derivatives:
 
     def hvp(self, x: Array, weights: Array, v: Array) -> Array:
         """Hessian of ``weights @ outputs`` times ``v``, shape ``(num_inputs,)``."""
-        x, v = self._point(x), _vector(v, self.tape.num_inputs, "v")
-        weights = _vector(weights, self.tape.num_outputs, "weights")
-        values = self._hessian_by_programs(x, weights, keep=True)
-        if values is None or not _finite(values):
-            return self._swept.hvp(x, weights, v)
-        lower = self.hessian_lower_pattern
-        return self._product(table_kernels.symmetric_products, (lower.indptr, lower.indices), values, v, v.size)
+        with self.lock:
+            x, v = self._point(x), _vector(v, self.tape.num_inputs, "v")
+            weights = _vector(weights, self.tape.num_outputs, "weights")
+            values = self._hessian_by_programs(x, weights, keep=True)
+            if values is None or not _finite(values):
+                return self._swept.hvp(x, weights, v)
+            lower = self.hessian_lower_pattern
+            return self._product(table_kernels.symmetric_products, (lower.indptr, lower.indices), values, v, v.size)
 
     def _runner(self, key: tuple[int, int, bool] | None, make: Callable[[], Runner]) -> Runner | None:
         """The compiled task of this key (None is the Hessian); None if it cannot be compiled."""
@@ -360,21 +384,38 @@ class Part:
 
     def values(self, x: Array) -> Array:
         """These outputs at ``x``."""
-        return self.whole.values(x, self.start, self.stop) if self.whole.has_programs else self._swept.values(x)
+        if self.whole.has_programs:
+            return self.whole.values(x, self.start, self.stop)
+        with self.whole.lock:
+            return self._swept.values(x)
 
     def jacobian_values(self, x: Array) -> Array:
         """Values of these rows in the CSR order of `jacobian_pattern`."""
-        if not self.whole.has_programs:
+        if self.whole.has_programs:
+            return self.whole.jacobian_values(x, self.start, self.stop)
+        with self.whole.lock:
             return self._swept.jacobian_values(x)
-        return self.whole.jacobian_values(x, self.start, self.stop)
 
     def vjp(self, x: Array, w: Array) -> Array:
         """Transposed Jacobian times ``w``."""
-        return self.whole.vjp(x, w, self.start, self.stop) if self.whole.has_programs else self._swept.vjp(x, w)
+        if self.whole.has_programs:
+            return self.whole.vjp(x, w, self.start, self.stop)
+        with self.whole.lock:
+            return self._swept.vjp(x, w)
 
     def jvp(self, x: Array, v: Array) -> Array:
         """Jacobian times ``v``."""
-        return self.whole.jvp(x, v, self.start, self.stop) if self.whole.has_programs else self._swept.jvp(x, v)
+        if self.whole.has_programs:
+            return self.whole.jvp(x, v, self.start, self.stop)
+        with self.whole.lock:
+            return self._swept.jvp(x, v)
+
+
+def _restored(tape: Tape, *others: Any) -> Derivatives:
+    *given, parameters = others
+    out = Derivatives(tape, *given)
+    out.parameters = parameters
+    return out
 
 
 def _finite(values: Array) -> bool:

@@ -16,6 +16,7 @@ import functools
 import hashlib
 import importlib.util
 import logging
+import os
 import re
 import types
 from collections.abc import Callable, Iterator
@@ -97,7 +98,7 @@ class Kernel:
     @functools.cached_property
     def dispatcher(self) -> Any:
         """Numba's own object of this function, in which other kernels are their own objects, too."""
-        import numba  # noqa: PLC0415
+        from sct_opt import kernel_compiler  # noqa: PLC0415 - imports Numba
 
         function = self.function
         namespace = {
@@ -107,7 +108,7 @@ class Kernel:
         }
         namespace["__name__"] = function.__module__
         copy = types.FunctionType(function.__code__, namespace, function.__name__, None, function.__closure__)
-        return numba.njit(error_model="numpy")(copy)
+        return kernel_compiler.dispatcher(copy)
 
     def _load(self, signature: tuple[str, ...]) -> _Loaded:
         name = f"{self.function.__name__}-{machine_code.digest(self.fingerprint, _compiler(), *signature)}"
@@ -134,6 +135,9 @@ def _code(name: str, translate: Callable[[], tuple[str, dict[str, Any]]]) -> tup
         prepare()
     text, header = translate()
     header["externals"] = external_symbols(text)
+    foreign = [symbol for symbol in header["externals"] if symbol.startswith(("numba_", "NRT_", "Py"))]
+    if foreign:  # it would run in this process, but not in one without Numba
+        raise AssertionError(f"kernel {name} calls {', '.join(foreign)}, which only Numba has")
     data = machine_code.compile_assembly(text, 2)
     machine_code.write("kernels", name, header, data)
     return machine_code.Code(data, header["externals"]), header
@@ -186,6 +190,9 @@ class _Loaded:
     def __init__(self, name: str, code: machine_code.Code, header: dict[str, Any]) -> None:
         self.name = name
         self.returns: list[str] | str = header["returns"]
+        # An array is its block, its data and its shape.
+        kinds = [self.returns] if isinstance(self.returns, str) else self.returns
+        self.words = 1 + sum(2 + int(kind.partition(":")[2]) if ":" in kind else 1 for kind in kinds)
         self._code = code
         self.run = _ENTRY(self._code.address("entry"))
         self.free = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._code.address("release"))
@@ -206,7 +213,7 @@ class Bound:
                 (as_float if type(word) is float else self._words)[k] = word
         else:
             self._words[:-1] = words
-        self._results = np.empty(40, dtype=np.int64)
+        self._results = np.empty(loaded.words, dtype=np.int64)
         self._addresses = address(self._words), address(self._results)
 
     def __call__(self) -> Any:
@@ -321,13 +328,18 @@ def _value(value: Any) -> bytes:
 
 @functools.cache
 def _compiler() -> bytes:
-    """What identifies the compiler, without importing it: the version of Numba, and what we make of its output."""
-    found: bytes = Path(__file__).with_name("kernel_compiler.py").read_bytes()
+    """What identifies the compiler, without importing it: Numba's version and settings, and what we make of its output."""
+    here = Path(__file__)
+    parts = [here.with_name(name).read_bytes() for name in ("kernel.py", "kernel_compiler.py", "machine_code.py")]
     spec = importlib.util.find_spec("numba")
+    files = [Path(".numba_config.yaml")]
     if spec is not None and spec.origin is not None:
+        files.append(Path(spec.origin).with_name("_version.py"))
+    for file in files:
         with contextlib.suppress(OSError):
-            found += Path(spec.origin).with_name("_version.py").read_bytes()
-    return hashlib.sha256(found).digest()
+            parts.append(file.read_bytes())
+    parts += [f"{name}={value}".encode() for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")]
+    return hashlib.sha256(b"\0".join(parts)).digest()
 
 
 def external_symbols(text: str) -> list[str]:

@@ -6,7 +6,9 @@ is left out, everything but the entry is internal, and memory comes from a few f
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numba
@@ -122,6 +124,23 @@ def external_function(symbol: str, arity: int) -> Any:
     return types.ExternalFunction(symbol, types.float64(*[types.float64] * arity))
 
 
+@contextlib.contextmanager
+def _enabled() -> Iterator[None]:
+    """Numba at work even where the user has told it to leave his own functions alone (``NUMBA_DISABLE_JIT``)."""
+    before = numba.config.DISABLE_JIT
+    numba.config.DISABLE_JIT = 0
+    try:
+        yield
+    finally:
+        numba.config.DISABLE_JIT = before
+
+
+def dispatcher(function: Any) -> Any:
+    """Numba's own object of a function."""
+    with _enabled():
+        return numba.njit(error_model="numpy")(function)
+
+
 def _deliverer(returns: list[Any]) -> Any:
     """An intrinsic that writes a kernel's results to an array of words, and notes what they are."""
 
@@ -211,7 +230,8 @@ def assembly(function: Any, signature: tuple[str, ...]) -> tuple[str, list[str] 
     namespace |= {f"{np.dtype(kind.split(':')[0]).name}_": np.dtype(kind.split(":")[0]).type for kind in signature}
     exec(source, namespace)
     pointers = [types.CPointer(kind) for kind in (types.int64, types.float64, types.int64)]
-    compiled = numba.cfunc(types.void(*pointers), error_model="numpy")(namespace["entry"])
+    with _enabled():
+        compiled = numba.cfunc(types.void(*pointers), error_model="numpy")(namespace["entry"])
     text, native = _alone(compiled.inspect_llvm())
     linux = "linux" in numba.core.codegen.ll.get_process_triple()
     memory = _MEMORY.format(
@@ -224,7 +244,8 @@ def assembly(function: Any, signature: tuple[str, ...]) -> tuple[str, list[str] 
 
 def scalar_assembly(function: Any) -> str:
     """A function ``float64(float64, float64, float64, int64)`` as assembly that defines ``entry`` with these arguments."""
-    compiled = numba.cfunc("float64(float64, float64, float64, int64)", error_model="numpy")(function)
+    with _enabled():
+        compiled = numba.cfunc("float64(float64, float64, float64, int64)", error_model="numpy")(function)
     text, native = _alone(compiled.inspect_llvm())
     return (
         text

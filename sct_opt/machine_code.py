@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sct_opt.errors import MissingDependencyError
+
 _LOGGER = logging.getLogger("sct_opt")
 
 MAX_STORED = 1024
@@ -27,7 +29,7 @@ MAX_STORED = 1024
 _DIGEST = 32
 
 
-class UnavailableError(Exception):
+class UnavailableError(MissingDependencyError):
     """This machine cannot compile or load code, or lacks a function that the code calls."""
 
 
@@ -75,7 +77,7 @@ def _machine(optimise: int) -> Any:
 
     here = host()
     if here is None:
-        raise UnavailableError("llvmlite is missing or too old")
+        raise UnavailableError("sct_opt needs llvmlite 0.45 or newer: pip install --upgrade numba llvmlite")
     target = llvm.Target.from_triple(here.triple)
     return target.create_target_machine(cpu=here.cpu, features=here.features, opt=optimise, jit=True)
 
@@ -163,10 +165,10 @@ def digest(*parts: bytes | str) -> str:
 
 def read(kind: str, name: str) -> tuple[dict[str, Any], bytes] | None:
     """What was written under this name: a header and an object file; None if nothing whole is there."""
-    file = directory() / kind / name
     try:
+        file = directory() / kind / name
         data = file.read_bytes()
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: nobody's home
         return None
     if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
         return None
@@ -180,27 +182,36 @@ def write(kind: str, name: str, header: dict[str, Any], data: bytes) -> None:
     """Keep an object file; says once if that cannot be done."""
     import tempfile  # noqa: PLC0415 - slow to import, and needed only after compiling
 
-    folder = directory() / kind
     body = json.dumps(header).encode() + b"\n" + data
+    temporary = ""
     try:
+        folder = directory() / kind
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".")
         with os.fdopen(handle, "wb") as stream:
             stream.write(hashlib.sha256(body).digest() + body)
         os.replace(temporary, folder / name)  # whole or not at all, whoever else writes it
+    except (OSError, RuntimeError) as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        reason = getattr(error, "strerror", None) or str(error)
+        _say_once(f"compiled code cannot be kept on disk ({reason}); set SCT_OPT_CACHE_DIR to a folder where it can")
+    else:
         _forget_oldest(folder)
-    except OSError as error:
-        _say_once(f"compiled code cannot be kept in {folder} ({error}); set SCT_OPT_CACHE_DIR to a folder where it can")
 
 
 def _forget_oldest(folder: Path) -> None:
-    files = list(os.scandir(folder))
-    if len(files) <= MAX_STORED:
-        return
-    ages = sorted((entry.stat().st_mtime, entry.path) for entry in files)
-    for _, path in ages[: len(files) - MAX_STORED // 2]:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+    """Other processes may do the same at the same time."""
+    with contextlib.suppress(OSError):
+        paths = [entry.path for entry in os.scandir(folder)]
+        if len(paths) > MAX_STORED:
+            ages = []
+            for path in paths:
+                with contextlib.suppress(OSError):
+                    ages.append((os.stat(path).st_mtime, path))
+            for _, path in sorted(ages)[: max(0, len(ages) - MAX_STORED // 2)]:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
 
 
 @functools.cache

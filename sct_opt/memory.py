@@ -38,7 +38,8 @@ def _libc() -> Any:
 
 
 def _thresholds(libc: Any, mmap: int, trim: int) -> None:
-    libc.mallopt(_MMAP_THRESHOLD, mmap)
+    if not libc.mallopt(_MMAP_THRESHOLD, mmap):  # glibc before 2.35 takes no more than this
+        libc.mallopt(_MMAP_THRESHOLD, _USUAL_MMAP)
     libc.mallopt(_TRIM_THRESHOLD, trim)
 
 

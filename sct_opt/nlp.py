@@ -154,7 +154,6 @@ class NLP:
         self.timings: dict[str, float] = {}
         self._names = {"variable": variable_names, "constraint": constraint_names}
         self._parameters = Parameters(tape.parameters, parameter_names)
-        self._weights = np.zeros(tape.num_outputs)
         self._engine = EngineOptions()
         self.x0, self.lb, self.ub, self.cl, self.cu = x0, lb, ub, cl, cu
         self.check()
@@ -365,9 +364,7 @@ class NLP:
             raise ShapeError(
                 f"the multipliers have shape {multipliers.shape}, but the problem has {self.m} constraints; pass shape ({self.m},)"
             )
-        self._weights[0] = obj_factor
-        self._weights[1:] = multipliers
-        return self._current(self._lagrangian).hessian_values(self._point(x), self._weights)
+        return self._current(self._lagrangian).lagrangian_hessian_values(self._point(x), obj_factor, multipliers)
 
     def _point(self, x: ArrayLike) -> Array:
         point = np.asarray(x, dtype=float)

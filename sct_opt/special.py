@@ -49,14 +49,16 @@ def _polygamma(n: int, x: float) -> float:
         x = 1.0 - x
         # together with the sign of psi^(n) for positive arguments
         sign = -1.0
-    factorial = math.gamma(n + 1.0)
+    factorial = 1.0  # not math.gamma, which Numba takes from a library of its own
+    for k in range(2, n + 1):
+        factorial *= k
     total = 0.0
     while x < 12.0:
         total += factorial / x ** (n + 1)
         x += 1.0
     total += factorial / n / x**n + factorial / (2.0 * x ** (n + 1))
     # B_2k (2k + n - 1)! / ((2k)! x^(2k + n))
-    ratio = math.gamma(n + 2.0) / 2.0
+    ratio = factorial * (n + 1) / 2.0
     power = x ** (n + 2)
     k = 1
     for bernoulli in _BERNOULLI:

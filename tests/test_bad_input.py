@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 import operator
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -333,14 +333,7 @@ def test_constraints_that_cannot_be_read(constraints: Any) -> None:
 
 
 def test_missing_cyipopt_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def refuse(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.partition(".")[0] == "cyipopt":
-            raise ImportError("No module named 'cyipopt'")
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "cyipopt", None)  # importing it fails
     with pytest.raises(MissingDependencyError, match=r"needs cyipopt.*`sct-opt install-ipopt` installs it"):
         so.minimize(square, START)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import threading
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -160,3 +163,50 @@ def test_results_of_earlier_calls_stay_as_they_are(mode: Mode) -> None:
         kept = first.copy()
         call(np.full(50, 0.7))
         np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("mode", ["programs", "compressed"])
+def test_threads_may_share_derivatives(mode: Mode) -> None:
+    builder = TapeBuilder()
+    x = builder.inputs(400)
+    product = builder.binary(OPCODE["mul"], builder.unary(OPCODE["sin"], x[:-1]), x[1:])
+    d = Derivatives(builder.freeze(product), options=EngineOptions(mode=mode))
+    weights, v = np.ones(399), np.ones(400)
+    points = [np.full(400, 0.1), np.full(400, 0.9)]
+    calls = [
+        d.values,
+        d.jacobian_values,
+        lambda y: d.hessian_values(y, weights),
+        lambda y: d.jvp(y, v),
+        lambda y: d.vjp(y, weights),
+        lambda y: d.hvp(y, weights, v),
+    ]
+    expected = [[call(y) for call in calls] for y in points]
+    wrong: list[int] = []
+
+    def work(k: int) -> None:
+        for _ in range(100):
+            for call, right in zip(calls, expected[k], strict=True):
+                if not np.array_equal(call(points[k]), right):
+                    wrong.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))])
+def test_copies_after_use(duplicate: Callable[[Derivatives], Derivatives]) -> None:
+    builder = TapeBuilder()
+    x, p = builder.inputs(20), builder.parameter_block(np.ones(20))
+    d = Derivatives(builder.freeze(builder.binary(OPCODE["mul"], builder.unary(OPCODE["sin"], x), p)))
+    point = np.linspace(0.1, 1.0, 20)
+    d.parameters = np.arange(20.0)
+    expected = d.jacobian_values(point)
+    other = duplicate(d)
+    d.parameters = np.zeros(20)
+    np.testing.assert_array_equal(other.jacobian_values(point), expected)
+    assert not d.jacobian_values(point).any()

@@ -255,6 +255,12 @@ print(so.jacobian_sparsity(outer, np.ones(3)).nnz)
     assert done.stdout.split() == ["2"]
 
 
+def test_switching_numba_off_does_not_concern_kernels(tmp_path: Path) -> None:
+    environment = {**os.environ, "SCT_OPT_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["4", "True"]
+
+
 def test_an_interrupted_or_foreign_cache_does_no_harm(tmp_path: Path) -> None:
     environment = {**os.environ, "SCT_OPT_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=True, capture_output=True)

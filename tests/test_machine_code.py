@@ -92,6 +92,17 @@ def test_a_folder_that_cannot_be_written_is_mentioned_once(
     assert "set SCT_OPT_CACHE_DIR to a folder where it can" in record.getMessage()
 
 
+def test_nobodys_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("SCT_OPT_CACHE_DIR")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    assert machine_code.read("programs", "a") is None
+    machine_code.write("programs", "a", {}, b"")
+
+
 def test_where_code_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine_code.directory() == tmp_path / "cache"
     monkeypatch.delenv("SCT_OPT_CACHE_DIR")

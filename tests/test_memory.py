@@ -13,12 +13,14 @@ from sct_opt import memory
 class Libc:
     """Notes what it is asked for."""
 
+    most = 1 << 31
+
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
 
     def mallopt(self, what: int, value: int) -> int:
         self.asked.append(("mallopt", (what, value)))
-        return 1
+        return int(value <= self.most)
 
     def malloc_trim(self, pad: int) -> int:
         self.asked.append(("malloc_trim", pad))
@@ -46,6 +48,12 @@ def test_small_problems(libc: Libc) -> None:
     with memory.kept(100):
         pass
     assert libc.asked == []
+
+
+def test_older_libraries_take_less(libc: Libc) -> None:
+    libc.most = 1 << 25
+    with memory.kept(10**6):
+        assert libc.asked[:2] == [("mallopt", (-3, 1 << 30)), ("mallopt", (-3, 1 << 25))]
 
 
 def test_nested_and_concurrent_use(libc: Libc) -> None:

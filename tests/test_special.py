@@ -1,6 +1,8 @@
 """Tests of `sct_opt.special` and its rows: polygamma functions against mpmath, rows against scipy.special."""
 
 import ctypes
+import subprocess
+import sys
 
 import mpmath
 import numpy as np
@@ -89,3 +91,16 @@ def test_orders_of_the_exponential_integral_are_cut_toward_zero() -> None:
     x = np.array([0.8, 0.9, 1.0, 1.1])
     for order in (whole, whole + np.array([-0.6, 0.4, 0.7, 0.5])):
         np.testing.assert_allclose(OPS[code].evaluate(order, x), scipy.special.expn(whole, x), rtol=1e-14)
+
+
+def test_special_functions_need_no_numba_once_they_are_compiled():
+    script = (
+        "import sys, numpy as np, scipy.special, sct_opt as so\n"
+        "so.SparseJacobian(lambda x: scipy.special.gammaln(x), np.ones(3))(np.ones(3))\n"
+        "print('numba' in sys.modules)"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert said[1].strip() == "False"

@@ -27,6 +27,8 @@ def _key(
     arg1: Array,
     row_ptr: Array,
     row_arg: Array,
+    coef: Array,
+    const: Array,
     bits: Array,
     constant: int,
     equal: Array,
@@ -39,6 +41,11 @@ def _key(
         for k in range(row_ptr[arg0[i]], row_ptr[arg0[i] + 1]):
             h = (h ^ np.uint64(_first(equal, row_arg[k]))) * np.uint64(1099511628211)
             h ^= h >> np.uint64(29)
+            if code == AFFINE:
+                h = (h ^ np.uint64(coef[k])) * np.uint64(1099511628211)
+                h ^= h >> np.uint64(31)
+        if code == AFFINE:
+            h = (h ^ np.uint64(const[arg0[i]])) * np.uint64(1099511628211)
     else:
         a, b = _first(equal, arg0[i]), _first(equal, arg1[i])
         if (code == ADD or code == MUL) and a > b:
@@ -126,7 +133,7 @@ def number_values(
         if code == BLACKBOX:
             continue
         constant = i - first_constant if i < first_operation else -1
-        slot = _key(i, code, arg0, arg1, row_ptr, row_arg, bits, constant, equal) & mask
+        slot = _key(i, code, arg0, arg1, row_ptr, row_arg, coef, const, bits, constant, equal) & mask
         while True:
             j = table[slot]
             if j < 0:

@@ -42,5 +42,5 @@ class EngineOptions:
             raise ProblemError(
                 f"there is no mode {self.mode!r} of the engine; choose one of {', '.join(get_args(Mode))}"
             )
-        if self.threads is not None and (isinstance(self.threads, bool) or self.threads < 1):
+        if self.threads is not None and (type(self.threads) is not int or self.threads < 1):
             raise ProblemError(f"threads must be a positive number or None, not {self.threads!r}")

@@ -84,15 +84,18 @@ def schedule(kernels: Sequence[Adds], threads: int) -> tuple[list[list[Range]], 
     chosen: list[Adds] = []
     found: list[list[Range]] = []
     after = 0
+    tried_work = 0.0
     for kernel in sorted(kernels, key=lambda kernel: -kernel.work):
         # A light kernel whose instances come in another order would make seams of the heavy ones: it runs after them.
         tried = _cut([*chosen, kernel], parts) if kernel.work > LIGHT * work or kernel.positions.size == 0 else None
         if tried is not None and tried[1] + after <= MAX_SEAM * work:
-            chosen, found = [*chosen, kernel], tried[0]
+            chosen, (found, tried_work) = [*chosen, kernel], tried
         else:
             after += kernel.work
             if after > MAX_SEAM * work:
                 return None
+    if not chosen or tried_work + after > MAX_SEAM * work:
+        return None
     place = {id(kernel): k for k, kernel in enumerate(chosen)}
     ranges: list[list[Range]] = [[] for _ in range(parts)]
     seams: list[list[Range]] = []

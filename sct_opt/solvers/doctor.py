@@ -12,6 +12,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from sct_opt.machine_code import directory
@@ -125,10 +126,11 @@ def check_linear_solvers() -> Iterator[Check]:
 
 def check_kernels() -> Check:
     """Say how many compiled kernels are kept, and where."""
-    folder = directory() / "kernels"
+    folder: Path | str = "the user's cache directory"
     try:
+        folder = directory() / "kernels"
         sizes = [entry.stat().st_size for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    except OSError:
+    except (OSError, RuntimeError):
         sizes = []
     if not sizes:
         return Check(

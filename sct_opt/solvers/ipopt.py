@@ -482,16 +482,23 @@ def _cyipopt_wrapper() -> ModuleType:
     The package imports SciPy's optimizers for functions that are not used here, which takes 0.2 s.
     """
     name = "cyipopt"
-    spec = importlib.util.find_spec(name)
-    if name not in sys.modules and spec is not None:
-        # An empty package with cyipopt's path lets the module import its siblings; a later `import cyipopt` finds them loaded.
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        try:
-            return importlib.import_module(f"{name}.ipopt_wrapper")
-        except ImportError:
-            pass  # an older cyipopt, whose compiled module is not part of the package
-        finally:
-            del sys.modules[name]
-    import cyipopt  # noqa: PLC0415
+    loaded = sys.modules.get(f"{name}.ipopt_wrapper")
+    if loaded is not None and sys.modules.get(name, loaded) is not None:
+        return loaded
+    with _IMPORTING:
+        spec = None if name in sys.modules else importlib.util.find_spec(name)
+        if spec is not None:
+            # An empty package with cyipopt's path lets the module import its siblings; a later `import cyipopt` finds them loaded.
+            sys.modules[name] = importlib.util.module_from_spec(spec)
+            try:
+                return importlib.import_module(f"{name}.ipopt_wrapper")
+            except ImportError:
+                pass  # an older cyipopt, whose compiled module is not part of the package
+            finally:
+                sys.modules.pop(name, None)
+        import cyipopt  # noqa: PLC0415
 
-    return cyipopt  # type: ignore[no-any-return]
+        return cyipopt  # type: ignore[no-any-return]
+
+
+_IMPORTING = threading.Lock()

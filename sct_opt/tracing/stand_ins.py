@@ -97,6 +97,10 @@ def untraced(owner: Any, name: str) -> Callable[..., Any]:
 
 
 _LOCK = threading.RLock()
+_CHANGED = threading.Condition(_LOCK)
+
+PATIENCE = 60.0
+"""Seconds to wait for the traces of other threads."""
 
 
 class _Active(threading.local):
@@ -167,12 +171,20 @@ class _Installed:
             self.rebind_function(function)
 
     def load_numba(self) -> None:
-        """Numba looks NumPy's functions up when it is loaded, which compiling a kernel makes it do: let it see the originals."""
-        if self.depth and "numba" not in sys.modules:
+        """Numba looks NumPy's functions up when it is loaded, which compiling a kernel makes it do: let it see the originals.
+
+        A trace in another thread needs the stand-ins: it may end first.
+        """
+        with _CHANGED:
+            if "numba" in sys.modules:
+                return
+            own = len(_ACTIVE.builders)
+            _CHANGED.wait_for(lambda: self.depth <= own, timeout=PATIENCE)
             self.restore()
             import numba  # noqa: F401, PLC0415
 
-            self.install()
+            if self.depth:
+                self.install()
             for function in self.traced:
                 self.rebind_function(function)
 
@@ -224,6 +236,7 @@ class _Installed:
         if self.depth == 0:
             self.restore()
             self.traced.clear()
+        _CHANGED.notify_all()
 
     def restore(self) -> None:
         """Put the originals back."""

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from sct_opt.custom import custom_op
 from sct_opt.derivatives import Derivatives
 from sct_opt.detection import hessian_pattern, jacobian_pattern
-from sct_opt.ops import OPCODE
-from sct_opt.programs import EngineOptions, merge
+from sct_opt.ops import AFFINE, OPCODE
+from sct_opt.programs import EngineOptions, merge, merge_kernels
 from sct_opt.programs.cluster import discover
 from sct_opt.programs.merge import merged
 from sct_opt.tape import Tape, TapeBuilder
@@ -174,3 +174,20 @@ def test_a_root_with_many_targets_is_evaluated_several_times() -> None:
     d = Derivatives(traced([f], x0), options=EngineOptions(mode="programs"))
     assert " 0 terms in compressed form" in d.report()
     assert_same(d, x0)
+
+
+def test_rows_with_the_same_arguments_have_different_hashes() -> None:
+    """Equal hashes would make this quadratic: millions of comparisons."""
+    n = 3000
+    builder = TapeBuilder()
+    x = builder.inputs(2)
+    coefs = np.random.default_rng(0).standard_normal(2 * n)
+    sums = builder.affine(np.full(n, 2), np.tile(x, n), coefs, np.zeros(n))
+    tape = builder.freeze(builder.unary(OPCODE["exp"], sums))
+    args = (tape.opcode, tape.arg0, tape.arg1, tape.row_ptr, tape.row_arg, tape.row_coef.view(np.int64))
+    equal = np.zeros(tape.size, dtype=np.int32)
+    keys = {
+        int(merge_kernels._key(i, AFFINE, *args[1:], tape.row_const.view(np.int64), np.zeros(0, np.int64), -1, equal))
+        for i in range(tape.first_operation, tape.first_operation + n)
+    }
+    assert len(keys) == n

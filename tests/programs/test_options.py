@@ -12,7 +12,12 @@ import sct_opt as so
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"mode": "fast"}, "no mode 'fast'"), ({"threads": 0}, "positive number"), ({"threads": True}, "positive number")],
+    [
+        ({"mode": "fast"}, "no mode 'fast'"),
+        ({"threads": 0}, "positive number"),
+        ({"threads": True}, "positive number"),
+        ({"threads": 2.5}, "positive number"),
+    ],
 )
 def test_nonsense_is_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(so.SctOptError, match=words):
