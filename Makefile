@@ -17,7 +17,7 @@ BENCH_ARGS ?=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint types layers format docs lock clean
+.PHONY: help setup demo test sweep bench lint types layers format docs lock clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -46,6 +46,9 @@ demo: $(SETUP) ## solve the demo problems, write figures to demo-output/
 
 test: $(SETUP) ## run all tests and doctests
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+sweep: $(SETUP) ## compare ten thousand random programs with their numeric derivatives
+	$(BIN)/python -m pytest -n $(JOBS) -m sweep tests/properties $(PYTEST_ARGS)
 
 bench: $(SETUP) ## run the side-by-side benchmarks
 	@PYTHONWARNINGS=ignore $(PIP) install --quiet --constraint $(LOCK) --no-build-isolation --editable '.[bench]'

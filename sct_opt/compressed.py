@@ -105,10 +105,11 @@ class CompressedDerivatives:
 
     def report(self) -> str:
         """Size and colors, which are found if they are not known yet."""
-        jacobian, hessian = self.jacobian_coloring, self.hessian_coloring
+        size, jacobian, hessian = self.tape.size, self.jacobian_coloring.num_colors, self.hessian_coloring.num_colors
         return (
-            f"compressed form: {self.tape.num_outputs} outputs, {self.tape.size} nodes, "
-            f"{jacobian.num_colors} colors of the Jacobian, {hessian.num_colors} colors of the Hessian"
+            f"compressed form: {self.tape.num_outputs} outputs, {size} nodes, "
+            f"{jacobian} colors of the Jacobian ({size * jacobian} operations), "
+            f"{hessian} colors of the Hessian ({2 * size * hessian} operations)"
         )
 
     # -- evaluation ----------------------------------------------------------------------------------------------

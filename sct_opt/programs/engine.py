@@ -363,7 +363,7 @@ class Engine:
             f"{self._leftover_roots.size} terms in compressed form; {self.found.total_nodes / max(1, nodes):.2f} operations evaluated per operation of the tape"
         ]
         lines += [
-            f"  {_size(block.program)}, {len(block.jacobian_entries)} first and {len(block.hessian_entries)} second partials: compiled"
+            f"  {_size(block.program)}, {len(block.jacobian_entries)} first and {len(block.hessian_entries)} second partials: {_cost(block)}"
             for block in self.blocks
         ]
         lines += [f"  {_size(program)}: compressed, {reason}" for program, reason in self.refused]
@@ -382,6 +382,11 @@ class Engine:
 
 def _size(program: Program) -> str:
     return f"{program.instances} x {program.operations} operations, {program.inputs.shape[0]} inputs, {len(program.roots)} roots"
+
+
+def _cost(block: Block) -> str:
+    """What is done with a block, and what the choice goes by besides the operations to compile."""
+    return f"compiled, {block.program.operations * block.program.instances} operations for values"
 
 
 def _moved(positions: Array, first: int, last: int) -> Array | None:
