@@ -20,6 +20,7 @@ from sct_opt.tracing.array import Traced
 from sct_opt.tracing.base import FLOAT, FUNCTIONS, TracedBase, find_builder, kind_of
 from sct_opt.tracing.functions.creation import buffer
 from sct_opt.tracing.location import unsupported
+from sct_opt.tracing.scalar import CODES, TracedScalar
 from sct_opt.tracing.stand_ins import STAND_INS, builder_for_caller, by_arguments
 from sct_opt.tracing.ufuncs import as_traced
 
@@ -260,9 +261,14 @@ class UfuncStandIn:
         self.__wrapped__ = original
         self.__name__ = original.__name__
         self.__doc__ = original.__doc__
+        self._code = CODES.get(original) if original.nin == 1 else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As the ufunc."""
+        if len(args) == 1 and not kwargs and type(args[0]) is TracedScalar and self._code is not None:
+            # np.sin(x[i]) in a loop: NumPy's way to a traced scalar takes a microsecond
+            builder = args[0].builder
+            return TracedScalar(builder, builder.emit1(self._code, args[0].id))
         for value in args:
             if type(value) in (list, tuple):
                 return self.__wrapped__(*_with_arrays(args), **kwargs)

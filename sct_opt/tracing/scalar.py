@@ -49,7 +49,7 @@ class TracedScalar(TracedBase):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         # np.sin(x[i]) and np.float64(2.0) * x[i] in loops: as directly as Python's own operators
-        code = _CODES.get(ufunc)
+        code = CODES.get(ufunc)
         if code is not None and method == "__call__" and not kwargs:
             builder = self.builder
             if len(inputs) == 1:
@@ -192,7 +192,7 @@ class TracedInt(TracedScalar):
 
 
 # Smooth ufuncs that are one row; the others need the care of `sct_opt.tracing.ufuncs`.
-_CODES: dict[np.ufunc, int] = {
+CODES: dict[np.ufunc, int] = {
     getattr(np, name): code
     for code, op in enumerate(OPS)
     for name in op.numpy

@@ -350,3 +350,9 @@ def test_traces_in_several_threads():
         np.testing.assert_allclose(oracle.evaluate(tape, x), np.sin(x) * np.maximum(x, 0.0))
     assert type(np.zeros(1)) is np.ndarray
     assert math.sin is sin
+
+
+def test_functions_of_single_numbers_take_as_many_as_numpy_says():
+    with pytest.raises((TypeError, ValueError)):
+        trace_function(lambda x: np.add(x[0]), np.ones(2))
+    assert_traces(lambda x: np.sin(x[0]) + np.add(x[0], x[1]), np.ones(2))
