@@ -24,6 +24,7 @@ from sct_opt.nlp import NLP
 from sct_opt.pattern import SparsityPattern
 from sct_opt.programs import EngineOptions
 from sct_opt.solvers import ipopt
+from sct_opt.solvers.backend import Backend
 from sct_opt.solvers.result import Result
 from sct_opt.sweeps import evaluate_nodes
 from sct_opt.tracing import trace_function
@@ -281,7 +282,7 @@ def solve(
     options: Mapping[str, Any] | None = None,
     callback: Callable[[ipopt.Iteration], Any] | None = None,
     multipliers: Any = None,
-    backend: ipopt.Backend = "cyipopt",
+    backend: Backend = "cyipopt",
     **model_options: Any,
 ) -> Result:
     """Solve a problem with IPOPT and write the solution back into the model that it came from.

@@ -83,10 +83,6 @@ class Kernel:
             loaded = self._loaded[signature] = self._load(signature)
         return Bound(loaded, words, args)
 
-    def __get__(self, instance: Any, owner: type) -> Kernel:
-        """Kernels are functions of a module, not methods."""
-        return self
-
     @functools.cached_property
     def fingerprint(self) -> bytes:
         """Digest of the code, of the constants that it uses and of the kernels that it calls."""

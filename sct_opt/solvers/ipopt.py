@@ -7,28 +7,26 @@ later solve.  `_Callbacks` therefore keeps exceptions itself, refuses all furthe
 
 from __future__ import annotations
 
-import importlib.util
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType, ModuleType
-from typing import Any, Literal
+from types import FrameType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sct_opt import memory
-from sct_opt.errors import EvaluationError, MissingDependencyError, ShapeError, SolverError
+from sct_opt.errors import EvaluationError, ShapeError, SolverError
 from sct_opt.nlp import NLP, Scaling
+from sct_opt.solvers.backend import Backend, backend_classes
 from sct_opt.solvers.options import set_option
 from sct_opt.solvers.result import Result
 
 Array = np.ndarray[Any, Any]
-Backend = Literal["cyipopt", "ctypes"]
 
 STATUS: dict[int, tuple[bool, str]] = {
     0: (True, "Optimal solution found."),
@@ -164,7 +162,7 @@ def _solve(
     multipliers: Any,
     backend: Backend,
 ) -> Result:
-    make_problem, evaluation_error = _backend(backend)
+    make_problem, evaluation_error = backend_classes(backend)
     clock = time.perf_counter()
     nlp.check()
     start = nlp.x0 if x0 is None else np.array(x0, dtype=float).ravel()
@@ -457,48 +455,3 @@ def _multipliers(nlp: NLP, given: Any) -> tuple[Array, Array, Array]:
             )
         arrays.append(array)
     return arrays[0], arrays[1], arrays[2]
-
-
-def _backend(name: str) -> tuple[Callable[..., Any], type[Exception]]:
-    """The class of problems, and the exception by which a callback says that it has no value."""
-    if name == "ctypes":
-        from sct_opt.solvers.capi import EvaluationRefused, Problem  # noqa: PLC0415 - ctypes and IPOPT's library
-
-        return Problem, EvaluationRefused
-    if name != "cyipopt":
-        raise SolverError(f"there is no back end {name!r}; choose 'cyipopt' or 'ctypes'")
-    try:
-        wrapper = _cyipopt_wrapper()
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"solving needs cyipopt, which cannot be imported ({error}); `sct-opt install-ipopt` installs it, `sct-opt doctor` tells what is there"
-        ) from error
-    return wrapper.Problem, wrapper.CyIpoptEvaluationError
-
-
-def _cyipopt_wrapper() -> ModuleType:
-    """Cyipopt's compiled module, without the package around it if that is not imported yet.
-
-    The package imports SciPy's optimizers for functions that are not used here, which takes 0.2 s.
-    """
-    name = "cyipopt"
-    loaded = sys.modules.get(f"{name}.ipopt_wrapper")
-    if loaded is not None and sys.modules.get(name, loaded) is not None:
-        return loaded
-    with _IMPORTING:
-        spec = None if name in sys.modules else importlib.util.find_spec(name)
-        if spec is not None:
-            # An empty package with cyipopt's path lets the module import its siblings; a later `import cyipopt` finds them loaded.
-            sys.modules[name] = importlib.util.module_from_spec(spec)
-            try:
-                return importlib.import_module(f"{name}.ipopt_wrapper")
-            except ImportError:
-                pass  # an older cyipopt, whose compiled module is not part of the package
-            finally:
-                sys.modules.pop(name, None)
-        import cyipopt  # noqa: PLC0415
-
-        return cyipopt  # type: ignore[no-any-return]
-
-
-_IMPORTING = threading.Lock()
