@@ -273,7 +273,7 @@ def _described(value: Any, words: list[int | float]) -> str:
         dtype = value.dtype
         if not value.flags.c_contiguous or not dtype.isnative:
             raise TypeError("kernels take C-contiguous arrays of the machine's own byte order")
-        words.append(value.__array_interface__["data"][0])
+        words.append(address(value))
         words += value.shape
         key = dtype.char, value.ndim
         return _ARRAYS.get(key) or _ARRAYS.setdefault(key, f"{dtype.str}:{value.ndim}")
@@ -322,6 +322,10 @@ def _value(value: Any) -> bytes:
     return f"{getattr(value, '__module__', '')}.{name}".encode()
 
 
+_HARMLESS = {"NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
+"""Settings of Numba that change nothing about its code."""
+
+
 @functools.cache
 def _compiler() -> bytes:
     """What identifies the compiler, without importing it: Numba's version and settings, and what we make of its output."""
@@ -334,7 +338,11 @@ def _compiler() -> bytes:
     for file in files:
         with contextlib.suppress(OSError):
             parts.append(file.read_bytes())
-    parts += [f"{name}={value}".encode() for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")]
+    parts += [
+        f"{name}={value}".encode()
+        for name, value in sorted(os.environ.items())
+        if name.startswith("NUMBA_") and name not in _HARMLESS
+    ]
     return hashlib.sha256(b"\0".join(parts)).digest()
 
 

@@ -41,7 +41,7 @@ def serial(ranges: Sequence[Sequence[Range]]) -> list[str]:
 def parallel(parts: Sequence[Sequence[Range]], seams: Sequence[Sequence[Range]]) -> list[str]:
     """A function ``run`` that runs a part in each thread, the first in its own, and the seams when all are done.
 
-    Threads live no longer than the evaluation: starting one takes 15 us, and nothing has to be known of forks, pools or
+    Threads live no longer than the evaluation: starting one takes 20 us, and nothing has to be known of forks, pools or
     interpreters.  Where none can be started its part runs here.
     """
     names = ("ctx", "x", "p", "w", "out")

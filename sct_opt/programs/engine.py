@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sct_opt.kernel import address
 from sct_opt.pattern import SparsityPattern
 from sct_opt.programs import table_kernels
 from sct_opt.programs.cluster import Discovery, Program, discover
@@ -70,14 +71,14 @@ class Runner:
         work, parts = (self._code.work, self._code.parts) if self._code is not None else (0, 1)
         self.work = f"work {work} for {task.size} entries in {parts} thread{'s' if parts > 1 else ''}"
         self._parameters = parameters
-        self._p = _address(parameters)
+        self._p = address(parameters)
         # One weight more than there are outputs: that of missing targets.
         self._weights = np.zeros(num_weights + 1)
-        self._w = _address(self._weights)
+        self._w = address(self._weights)
         self._small = num_inputs <= SMALL and task.size <= SMALL
         self._x_buffer = np.zeros(num_inputs if self._small else 0)
         self._out_buffer = np.zeros(task.size + 1 if self._small else 0)
-        self._x, self._out = _address(self._x_buffer), _address(self._out_buffer)
+        self._x, self._out = address(self._x_buffer), address(self._out_buffer)
         self._linear: Callable[[], None] | None = None
         if task.linear is not None and self._small:
             self._linear = table_kernels.add_row_products.bind(*task.linear, self._x_buffer, self._out_buffer)
@@ -118,14 +119,10 @@ class Runner:
         else:
             out = task.template.copy()
         x = np.ascontiguousarray(x)
-        finite = code is None or code.run(code.context, _address(x), self._p, self._w, _address(out)) == 0
+        finite = code is None or code.run(code.context, address(x), self._p, self._w, address(out)) == 0
         if task.linear is not None:
             table_kernels.add_row_products(*task.linear, x, out)
         return out[:-1], finite
-
-
-def _address(array: Array) -> int:
-    return int(array.__array_interface__["data"][0])
 
 
 def _check_bounds(tables: dict[str, Array], num_inputs: int, num_parameters: int, num_weights: int, size: int) -> None:

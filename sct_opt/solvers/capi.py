@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sct_opt.errors import MissingDependencyError
+from sct_opt.kernel import address as address_of
 
 Array = np.ndarray[Any, Any]
 
@@ -107,10 +108,6 @@ def _opened(file: str) -> ctypes.CDLL | None:
     return found if hasattr(found, _ALGORITHM) else None
 
 
-def _address(array: Array) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
 def _guarded(function: Callable[..., None]) -> Callable[..., bool]:
     """Turn an exception into the answer "no"; `problem_obj` has kept the exception by then."""
 
@@ -156,7 +153,7 @@ class Problem:
         self._intermediate = _INTERMEDIATE(self._report)
         bounds = [np.ascontiguousarray(np.nan_to_num(b, posinf=1e300, neginf=-1e300)) for b in (lb, ub, cl, cu)]
         self._handle = self._library.CreateIpoptProblem(
-            n, _address(bounds[0]), _address(bounds[1]), m, _address(bounds[2]), _address(bounds[3]),
+            n, address_of(bounds[0]), address_of(bounds[1]), m, address_of(bounds[2]), address_of(bounds[3]),
             self._jacobian_structure[0].size, self._hessian_structure[0].size, 0, *self._functions,
         )  # fmt: skip
         if not self._handle:
@@ -185,7 +182,7 @@ class Problem:
         self, objective: float, variables: Array | None = None, constraints: Array | None = None
     ) -> None:
         """Give scaling factors, which IPOPT uses if ``nlp_scaling_method`` is ``user-scaling``."""
-        addresses = (None if factors is None else _address(factors) for factors in (variables, constraints))
+        addresses = (None if factors is None else address_of(factors) for factors in (variables, constraints))
         self._library.SetIpoptProblemScaling(self._handle, objective, *addresses)
 
     def solve(
@@ -209,7 +206,12 @@ class Problem:
             for given, size in ((lagrange, self.m), (zl, self.n), (zu, self.n))
         ]
         status = self._library.IpoptSolve(
-            self._handle, _address(point), _address(values), _address(objective), *map(_address, multipliers), None
+            self._handle,
+            address_of(point),
+            address_of(values),
+            address_of(objective),
+            *map(address_of, multipliers),
+            None,
         )
         mult_g, mult_x_L, mult_x_U = multipliers
         return point, {
@@ -225,7 +227,7 @@ class Problem:
         x, lower, upper = (np.empty(self.n) for _ in range(3))
         values, multipliers = np.empty(self.m), np.empty(self.m)
         ask = getattr(self._library, "GetIpoptCurrentIterate", None)
-        sides = (self.n, *map(_address, (x, lower, upper)), self.m, *map(_address, (values, multipliers)))
+        sides = (self.n, *map(address_of, (x, lower, upper)), self.m, *map(address_of, (values, multipliers)))
         if ask is None or not ask(self._handle, False, *sides):
             raise RuntimeError("this IPOPT does not hand out iterates")
         return {"x": x, "mult_x_L": lower, "mult_x_U": upper, "g": values, "mult_g": multipliers}
@@ -240,14 +242,14 @@ class Problem:
 
     def _vector(self, address: int, size: int) -> Array:
         vector = np.empty(size)
-        ctypes.memmove(_address(vector), address, 8 * size)
+        ctypes.memmove(address_of(vector), address, 8 * size)
         return vector
 
     def _store(self, values: Any, address: int, size: int) -> None:
         array = np.ascontiguousarray(values, dtype=float)
         if array.size != size:
             raise ValueError(f"a callback returned {array.size} numbers instead of {size}")
-        ctypes.memmove(address, _address(array), 8 * size)
+        ctypes.memmove(address, address_of(array), 8 * size)
 
     def _eval_f(self, n: int, x: int, new_x: bool, value: int, data: int) -> None:
         self._store(self._callbacks.objective(self._vector(x, n)), value, 1)
@@ -290,7 +292,7 @@ class Problem:
     def _store_structure(structure: tuple[Array, Array], rows: int | None, cols: int | None) -> None:
         for address, indices in zip((rows, cols), structure, strict=True):
             if address is not None and indices.size:
-                ctypes.memmove(address, _address(indices), 4 * indices.size)
+                ctypes.memmove(address, address_of(indices), 4 * indices.size)
 
     def _report(self, *args: Any) -> bool:
         try:
